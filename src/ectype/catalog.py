@@ -1,0 +1,90 @@
+"""Every name a user can type, and where it lives.
+
+A new part is one new file and one line here. The values are strings, so importing this module
+imports nothing: the command line lists models and draws its help without loading torch.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import Any
+
+from ectype.errors import UsageError, did_you_mean
+
+KINDS = {
+    "image": "kinds.image:Image",
+    "label": "kinds.label:Label",
+    "vector": "kinds.vector:Vector",
+}
+LIKELIHOODS = {
+    "bernoulli": "likelihoods.bernoulli:Bernoulli",
+    "categorical": "likelihoods.categorical:Categorical",
+    "laplace": "likelihoods.laplace:Laplace",
+    "logistic": "likelihoods.logistic:DiscretizedLogisticMixture",
+    "normal": "likelihoods.normal:Normal",
+}
+NETWORKS = {
+    "conv": "networks.conv",
+    "mlp": "networks.mlp",
+}
+PRIORS = {
+    "fitted": "priors:Fitted",
+    "normal": "priors:StandardNormal",
+    "vamp": "priors:VampPrior",
+}
+MODELS = {
+    "ae": "models.ae:AE",
+    "vae": "models.vae:VAE",
+}
+METRICS = {
+    "activity": "metrics.activity:activity",
+    "bounds": "metrics.bounds:bounds",
+    "fidelity": "metrics.fidelity:fidelity",
+    "probes": "metrics.probes:probes",
+}
+JOBS = {
+    "train": "jobs.train:train",
+    "sample": "jobs.sample:sample",
+    "encode": "jobs.encode:encode",
+    "decode": "jobs.decode:decode",
+    "reconstruct": "jobs.reconstruct:reconstruct",
+    "interpolate": "jobs.interpolate:interpolate",
+    "evaluate": "jobs.evaluate:evaluate",
+    "report": "jobs.report:report",
+    "list": "jobs.listing:listing",
+}
+DATASETS = {
+    "digits": "data.builtin:digits",
+    "grid": "data.builtin:grid",
+    "ring": "data.builtin:ring",
+    "shapes": "data.builtin:shapes",
+}
+TABLES = {
+    "kinds": KINDS,
+    "likelihoods": LIKELIHOODS,
+    "networks": NETWORKS,
+    "priors": PRIORS,
+    "models": MODELS,
+    "metrics": METRICS,
+    "jobs": JOBS,
+    "datasets": DATASETS,
+}
+
+
+def location(table: str, name: str) -> tuple[str, str | None]:
+    """Module and attribute (None: the module itself) of a name; nothing is imported.
+
+    Raises UsageError with the nearest known name.
+    """
+    entries = TABLES[table]
+    if name not in entries:
+        raise UsageError(f"there is no {table.rstrip('s')} called '{name}'{did_you_mean(name, entries)}")
+    module, _, attribute = entries[name].partition(":")
+    return f"ectype.{module}", attribute or None
+
+
+def find(table: str, name: str) -> Any:
+    """The object a name stands for, imported now."""
+    module, attribute = location(table, name)
+    found = import_module(module)
+    return getattr(found, attribute) if attribute else found

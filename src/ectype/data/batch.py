@@ -1,0 +1,65 @@
+"""What travels from the data to a model: one step's items with everything known about them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+
+import torch
+from torch import Tensor
+
+from ectype import noise
+
+
+@dataclass(frozen=True)
+class Batch:
+    """One step's items.
+
+    Arguments:
+        x: the items, (B, *form) in the model's scale.
+        given: conditions by name, each (B, *form of that kind).
+        kept: per condition, (B,) bool: present in the data and not dropped this step.
+        seen: which likelihood sites are observed, in the likelihood's site shape; None: all.
+        mask: which steps exist, (B, T), for variable length; None: all.
+        weight: (B,) how much each item counts; None: one each.
+        index: (B,) the items' numbers in the data set.
+    """
+
+    x: Tensor
+    given: Mapping[str, Tensor] = field(default_factory=dict)
+    kept: Mapping[str, Tensor] = field(default_factory=dict)
+    seen: Tensor | None = None
+    mask: Tensor | None = None
+    weight: Tensor | None = None
+    index: Tensor | None = None
+
+    def __len__(self) -> int:
+        return self.x.shape[0]
+
+    def drop(self, rate: float, generator: noise.Noise) -> Batch:
+        """Forget each condition of each item with probability `rate`, decided here once per step.
+
+        Every network of every player then sees the same decision. With separate draws an encoder
+        can see a label its decoder does not, and the latent learns to carry it (measured 2-100
+        times worse at obeying a label: docs/design.md).
+        """
+        if rate == 0 or not self.given:
+            return self
+        kept = {}
+        for name in self.given:
+            stays = noise.uniform((len(self),), generator, self.x.device) >= rate
+            kept[name] = stays & self.kept[name] if name in self.kept else stays
+        return replace(self, kept=kept)
+
+    def to(self, device: torch.device | str) -> Batch:
+        """The same batch on another device."""
+
+        def move(value: Tensor | None) -> Tensor | None:
+            return None if value is None else value.to(device, non_blocking=True)
+
+        return Batch(
+            self.x.to(device, non_blocking=True),
+            {k: v.to(device, non_blocking=True) for k, v in self.given.items()},
+            {k: v.to(device, non_blocking=True) for k, v in self.kept.items()},
+            *(move(v) for v in (self.seen, self.mask, self.weight, self.index)),
+        )

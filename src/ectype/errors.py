@@ -1,0 +1,70 @@
+"""Everything ectype raises on purpose, and the exit code each has on the command line.
+
+    EctypeError                    1   something went wrong and we know what
+    ├── UsageError                 2   an option, name or combination that does not exist
+    │   └── MissingExtra           2   an optional dependency is not installed
+    ├── DataError                  3   the data cannot be read, or is not what was promised
+    ├── ModelFileError             4   a model file is damaged, hostile or from another version
+    ├── OutputError                5   the result cannot be written (exists, full disk, no right)
+    └── TrainingError              6   training diverged and could not go on
+
+A run that is stopped by Ctrl-C exits with 130, by SIGTERM with 143, both after everything was saved.
+Each message says what happened, where, and what to do about it.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class EctypeError(Exception):
+    """Root of all errors a user can cause or cure."""
+
+    exit_code = 1
+
+
+class UsageError(EctypeError):
+    """An option, a name or a combination of them that does not exist."""
+
+    exit_code = 2
+
+
+class MissingExtra(UsageError):
+    """An optional dependency is needed and not installed."""
+
+    def __init__(self, package: str, extra: str) -> None:
+        super().__init__(f"this needs {package}: pip install 'ectype[{extra}]'")
+
+
+class DataError(EctypeError):
+    """Data that cannot be read, or is not what was promised."""
+
+    exit_code = 3
+
+
+class ModelFileError(EctypeError):
+    """A model file that is damaged, hostile, or from another version."""
+
+    exit_code = 4
+
+
+class OutputError(EctypeError):
+    """A result that cannot be written."""
+
+    exit_code = 5
+
+
+class TrainingError(EctypeError):
+    """Training that diverged and cannot go on."""
+
+    exit_code = 6
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """`"; did you mean 'x'?"` for the nearest known name, else the list of what there is."""
+    names = sorted(known)
+    near = difflib.get_close_matches(name, names, n=1, cutoff=0.6)
+    if near:
+        return f"; did you mean '{near[0]}'?"
+    return f"; known: {', '.join(names)}" if names else ""

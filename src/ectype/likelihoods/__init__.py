@@ -1,0 +1,68 @@
+"""Decoder output → p(x | z, c): a decoder returns a distribution.
+
+`log_prob(x)` gives **one value per site** in nats; a missing site is then a weight of zero and the
+reduction happens in one place (`each`): the sum over an item's sites. Randomness is an argument of
+`draw`. torch's own distributions take no generator and synchronise to validate, so these do not
+build on them; the tests use them as oracles.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+
+import torch
+from torch import Tensor, nn
+
+from ectype.noise import Noise
+from ectype.shapes import Shape
+
+
+class Distribution(ABC):
+    """A batch of distributions over items."""
+
+    @abstractmethod
+    def log_prob(self, x: Tensor) -> Tensor:
+        """log p(x), (B, *sites) in nats: one value per site."""
+
+    @abstractmethod
+    def draw(self, noise: Noise = None) -> Tensor:
+        """One x per batch entry (B, *form), all randomness from `noise`."""
+
+    @property
+    @abstractmethod
+    def mean(self) -> Tensor:
+        """E[x], (B, *form)."""
+
+    @property
+    @abstractmethod
+    def mode(self) -> Tensor:
+        """The most probable x where that has a closed form, else the mean: (B, *form)."""
+
+
+class Likelihood(nn.Module, ABC):
+    """Turns the numbers a decoder emits into a distribution over one kind of item.
+
+    `discrete` says whether log_prob is a probability (bits/dim means something) or a density.
+    `shown` says what a sample shows by default: the "mean" (images, numbers) or a "draw" (tokens).
+    """
+
+    discrete: bool
+    shown: str = "mean"
+    numbers: tuple[int, ...]
+    """The form of what the decoder has to emit for one item."""
+
+    def __init__(self, shape: Shape) -> None:
+        super().__init__()
+        self.shape = shape
+
+    @abstractmethod
+    def forward(self, h: Tensor) -> Distribution:
+        """Decoder output (B, *numbers) to p(x | z, c). Computes in float32 whatever h is."""
+
+
+def each(log_prob: Tensor, seen: Tensor | None = None) -> Tensor:
+    """Sum of the sites of each item, (B, *sites) to (B,), nats; unseen sites weigh nothing."""
+    if seen is not None:
+        # where, not times: an unseen site may hold anything, and 0 * inf is not 0
+        log_prob = torch.where(seen.bool(), log_prob, torch.zeros_like(log_prob))
+    return log_prob.flatten(1).sum(1) if log_prob.dim() > 1 else log_prob

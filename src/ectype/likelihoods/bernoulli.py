@@ -1,0 +1,61 @@
+"""Bernoulli: binary values, one logit each.
+
+    log p(x) = x l - log(1 + exp l)
+
+Only for x in {0, 1}: on grey values the same formula is not a likelihood (it has no normaliser),
+and its numbers compare with nothing.
+"""
+
+from __future__ import annotations
+
+from typing import final
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from ectype.likelihoods import Distribution, Likelihood
+from ectype.noise import Noise, uniform
+from ectype.shapes import Shape
+
+
+@final
+class BernoulliDistribution(Distribution):
+    """Independent coins with log-odds `logits` (B, *form)."""
+
+    def __init__(self, logits: Tensor) -> None:
+        self.logits = logits
+
+    def log_prob(self, x: Tensor) -> Tensor:
+        return -F.binary_cross_entropy_with_logits(self.logits, x, reduction="none")
+
+    def draw(self, noise: Noise = None) -> Tensor:
+        u = uniform(self.logits.shape, noise, self.logits.device)
+        return (u < torch.sigmoid(self.logits)).to(self.logits.dtype)
+
+    @property
+    def mean(self) -> Tensor:
+        return torch.sigmoid(self.logits)
+
+    @property
+    def mode(self) -> Tensor:
+        return (self.logits > 0).to(self.logits.dtype)
+
+
+@final
+class Bernoulli(Likelihood):
+    """p(x | z) for 1-bit images and other binary values."""
+
+    discrete = True
+
+    def __init__(self, shape: Shape, *, levels: int = 2) -> None:
+        super().__init__(shape)
+        if levels != 2:
+            raise ValueError(
+                f"bernoulli needs binary values and these have {levels} levels: "
+                "read the data with binarise='static' or 'dynamic', or use another likelihood"
+            )
+        self.numbers = shape.form
+
+    def forward(self, h: Tensor) -> BernoulliDistribution:
+        return BernoulliDistribution(h.float())

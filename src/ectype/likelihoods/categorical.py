@@ -1,0 +1,58 @@
+"""Categorical: one of V values per site, V logits each.
+
+    log p(x = v) = l_v - log sum_w exp l_w
+"""
+
+from __future__ import annotations
+
+from typing import final
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from ectype.likelihoods import Distribution, Likelihood
+from ectype.noise import Noise, uniform
+from ectype.shapes import Shape, Tokens
+
+
+@final
+class CategoricalDistribution(Distribution):
+    """Independent categories with `logits` (B, *size, V)."""
+
+    def __init__(self, logits: Tensor) -> None:
+        self.log_p = F.log_softmax(logits, -1)
+
+    def log_prob(self, x: Tensor) -> Tensor:
+        return self.log_p.gather(-1, x.long().unsqueeze(-1)).squeeze(-1)
+
+    def draw(self, noise: Noise = None) -> Tensor:
+        # Gumbel-max: the argmax of log p + Gumbel noise is a draw from p
+        u = uniform(self.log_p.shape, noise, self.log_p.device).clamp(1e-20, 1 - 1e-7)
+        return (self.log_p - torch.log(-torch.log(u))).argmax(-1)
+
+    @property
+    def mean(self) -> Tensor:
+        """Categories have no mean; the most probable one stands for it."""
+        return self.mode
+
+    @property
+    def mode(self) -> Tensor:
+        return self.log_p.argmax(-1)
+
+
+@final
+class Categorical(Likelihood):
+    """p(x | z) for tokens and labels."""
+
+    discrete = True
+    shown = "draw"
+
+    def __init__(self, shape: Shape) -> None:
+        super().__init__(shape)
+        if not isinstance(shape, Tokens):
+            raise ValueError(f"categorical needs tokens, and this data is a {type(shape).__name__}")
+        self.numbers = (*shape.size, shape.vocabulary)
+
+    def forward(self, h: Tensor) -> CategoricalDistribution:
+        return CategoricalDistribution(h.float())

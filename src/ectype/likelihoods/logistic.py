@@ -1,0 +1,166 @@
+"""Discretised mixture of logistics: pixels of 2^bits levels, so log_prob is a true probability.
+
+With F the logistic distribution function, the level at v (in [-1, 1], levels 2/(L-1) apart) has
+
+    P(v) = sum_m w_m [ F((v + 1/(L-1) - mu_m) / s_m) - F((v - 1/(L-1) - mu_m) / s_m) ]
+
+where the lowest level takes the whole tail below it and the highest the whole tail above. A pixel
+is one site: its channels share the mixture component, and the mean of channel c moves linearly with
+the channels before it (Salimans, Karpathy, Chen and Kingma 2017, "PixelCNN++: Improving the PixelCNN
+with discretized logistic mixture likelihood and other modifications", equations 2 and 3).
+"""
+
+from __future__ import annotations
+
+import math
+from typing import final
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from ectype.likelihoods import Distribution, Likelihood
+from ectype.noise import Noise, uniform
+from ectype.shapes import Grid, Shape
+
+
+@final
+class LogisticMixtureDistribution(Distribution):
+    """Per pixel M components over C channels.
+
+    Arguments:
+        logits: (B, M, *size) mixture weights before the softmax.
+        means: (B, M, C, *size) in [-1, 1] units, before the channels' influence on each other.
+        log_scales: (B, M, C, *size).
+        mixing: (B, M, C(C-1)/2, *size) how channel j < c moves the mean of channel c.
+        levels: how many values a channel can take.
+    """
+
+    def __init__(
+        self, logits: Tensor, means: Tensor, log_scales: Tensor, mixing: Tensor, levels: int
+    ) -> None:
+        self.log_w = F.log_softmax(logits, 1)
+        self.means = means
+        self.log_scales = log_scales
+        self.mixing = mixing
+        self.levels = levels
+
+    def _centres(self, v: Tensor) -> Tensor:
+        """Means given the earlier channels of v (B, 1 or M, C, *size): (B, M, C, *size)."""
+        channels = self.means.shape[2]
+        rows = [self.means[:, :, 0]]
+        at = 0
+        for c in range(1, channels):
+            rows.append(self.means[:, :, c] + (self.mixing[:, :, at : at + c] * v[:, :, :c]).sum(2))
+            at += c
+        return torch.stack(rows, 2) if channels > 1 else self.means
+
+    def log_prob(self, x: Tensor) -> Tensor:
+        """(B, C, *size) in [0, 1] to (B, *size): a pixel is one site."""
+        v = (2 * x - 1).unsqueeze(1)
+        half = 1 / (self.levels - 1)
+        inverse = torch.exp(-self.log_scales)
+        d = v - self._centres(v)
+        above, below = inverse * (d + half), inverse * (d - half)
+        # log(F(a) - F(b)) = log F(a) + log F(-b) + log(1 - exp(b - a)) for the logistic F: exact at
+        # any scale, where the difference of two sigmoids would round to zero
+        inside = F.logsigmoid(above) + F.logsigmoid(-below)
+        inside = inside + torch.log(-torch.expm1((-2 * half) * inverse))
+        low, high = v < half - 1, v > 1 - half
+        log_p = torch.where(low, F.logsigmoid(above), torch.where(high, F.logsigmoid(-below), inside))
+        return torch.logsumexp(self.log_w + log_p.sum(2), 1)
+
+    def _component(self, log_w: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Means, scales and mixing of the component with the largest log_w, (B, ·, *size)."""
+        chosen = log_w.argmax(1, keepdim=True).unsqueeze(2)
+
+        def take(values: Tensor) -> Tensor:
+            form = (*values.shape[:1], 1, *values.shape[2:])
+            return values.gather(1, chosen.expand(form)).squeeze(1)
+
+        return take(self.means), take(self.log_scales), take(self.mixing)
+
+    def _channels(self, means: Tensor, mixing: Tensor, spread: Tensor) -> Tensor:
+        """Channel by channel, each moved by those before it and by `spread`: levels in [0, 1]."""
+        rows: list[Tensor] = []
+        at = 0
+        for c in range(means.shape[1]):
+            value = means[:, c] + spread[:, c]
+            for j in range(c):
+                value = value + mixing[:, at + j] * rows[j]
+            at += c
+            rows.append(self._round(value))
+        return (torch.stack(rows, 1) + 1) / 2
+
+    def _round(self, v: Tensor) -> Tensor:
+        """The nearest level, in [-1, 1] units."""
+        steps = self.levels - 1
+        return torch.round((v.clamp(-1, 1) + 1) / 2 * steps) / steps * 2 - 1
+
+    def draw(self, noise: Noise = None) -> Tensor:
+        u = uniform(self.log_w.shape, noise, self.log_w.device).clamp(1e-20, 1 - 1e-7)
+        means, log_scales, mixing = self._component(self.log_w - torch.log(-torch.log(u)))
+        u = uniform(means.shape, noise, means.device).clamp(1e-7, 1 - 1e-7)
+        spread = torch.exp(log_scales) * (torch.log(u) - torch.log1p(-u))
+        return self._channels(means, mixing, spread)
+
+    @property
+    def mean(self) -> Tensor:
+        """E[x] up to the rounding and the edges: each component's mean clipped to [0, 1]."""
+        rows: list[Tensor] = []
+        at = 0
+        for c in range(self.means.shape[2]):
+            value = self.means[:, :, c]
+            for j in range(c):
+                value = value + self.mixing[:, :, at + j] * rows[j]
+            at += c
+            rows.append(value.clamp(-1, 1))
+        v = (self.log_w.exp().unsqueeze(2) * torch.stack(rows, 2)).sum(1)
+        return (v + 1) / 2
+
+    @property
+    def mode(self) -> Tensor:
+        """The centre of the heaviest component, rounded to a level."""
+        means, _, mixing = self._component(self.log_w)
+        return self._channels(means, mixing, torch.zeros_like(means))
+
+
+@final
+class DiscretizedLogisticMixture(Likelihood):
+    """p(x | z) for images of 2 or more levels per channel.
+
+    Arguments:
+        levels: values a channel can take (256 for 8-bit); the data's kind supplies it.
+        components: logistics per pixel.
+    """
+
+    discrete = True
+
+    def __init__(self, shape: Shape, *, levels: int = 256, components: int = 3) -> None:
+        super().__init__(shape)
+        if not isinstance(shape, Grid):
+            raise ValueError(f"logistic needs a grid, and this data is a {type(shape).__name__}")
+        self.levels = levels
+        self.components = components
+        channels = shape.channels
+        self.pairs = channels * (channels - 1) // 2
+        self.numbers = (components * (1 + 2 * channels + self.pairs), *shape.size)
+        # the components start spread over the range, or all would learn the same thing
+        start = torch.linspace(-1, 1, components + 2)[1:-1] if components > 1 else torch.zeros(1)
+        self.register_buffer("start", start, persistent=False)
+        self.lowest = math.log(0.25 / (levels - 1))
+
+    def forward(self, h: Tensor) -> LogisticMixtureDistribution:
+        h = h.float()
+        m, c = self.components, self.shape.form[0]
+        logits, means, scales, mixing = h.split([m, m * c, m * c, m * self.pairs], 1)
+        size = h.shape[2:]
+
+        def grid(values: Tensor, per: int) -> Tensor:
+            return values.reshape(h.shape[0], m, per, *size)
+
+        means = grid(means, c) + self.get_buffer("start").view(1, m, 1, *(1 for _ in size))
+        # softplus keeps a gradient at the floor, below which a bin is one level wide anyway
+        scales = self.lowest + F.softplus(grid(scales, c) - 2.0 - self.lowest)
+        mixing = torch.tanh(grid(mixing, self.pairs))
+        return LogisticMixtureDistribution(logits, means, scales, mixing, self.levels)

@@ -1,0 +1,74 @@
+"""Normal with a learned scale: real numbers, one mean each.
+
+    log p(x) = -(x - m)^2 / (2 s^2) - log s - log(2 pi) / 2
+
+The scale is learned, one for everything, one per channel or column, or one per site from the
+decoder. A fixed scale of one is mean squared error in disguise and weighs the KL arbitrarily
+(Rybkin, Daniilidis and Levine 2021, "Simple and effective VAE training with calibrated decoders").
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Literal, final
+
+import torch
+from torch import Tensor
+
+from ectype.likelihoods import Distribution, Likelihood
+from ectype.likelihoods.scale import LearnedScale
+from ectype.noise import Noise, normal
+from ectype.shapes import Shape
+
+_HALF_LOG_2PI = 0.5 * math.log(2 * math.pi)
+
+
+@final
+class NormalDistribution(Distribution):
+    """Independent normals, mean (B, *form) and log standard deviation that broadcasts to it."""
+
+    def __init__(self, mean: Tensor, log_scale: Tensor) -> None:
+        self._mean = mean
+        self.log_scale = log_scale
+
+    def log_prob(self, x: Tensor) -> Tensor:
+        d = (x - self._mean) * torch.exp(-self.log_scale)
+        return -0.5 * d * d - self.log_scale - _HALF_LOG_2PI
+
+    def draw(self, noise: Noise = None) -> Tensor:
+        e = normal(self._mean.shape, noise, self._mean.device)
+        return self._mean + torch.exp(self.log_scale) * e
+
+    @property
+    def mean(self) -> Tensor:
+        return self._mean
+
+    @property
+    def mode(self) -> Tensor:
+        return self._mean
+
+
+@final
+class Normal(Likelihood):
+    """p(x | z) for real numbers, and for images where a density is enough.
+
+    Arguments:
+        scale: one learned scale for all ("shared"), per channel or column, or per site.
+        floor: the smallest standard deviation; it bounds the density, so it is part of the model.
+    """
+
+    discrete = False
+
+    def __init__(
+        self,
+        shape: Shape,
+        *,
+        scale: Literal["shared", "channel", "site"] = "channel",
+        floor: float = 1e-3,
+    ) -> None:
+        super().__init__(shape)
+        self.scale = LearnedScale(shape, scale, floor)
+        self.numbers = self.scale.numbers
+
+    def forward(self, h: Tensor) -> NormalDistribution:
+        return NormalDistribution(*self.scale(h))

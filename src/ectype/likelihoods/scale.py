@@ -1,0 +1,35 @@
+"""The learned scale that the location families (normal, Laplace) share.
+
+One scale for everything, one per channel or column, or one per site from the decoder.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from ectype.shapes import Shape
+
+
+class LearnedScale(nn.Module):
+    """The learned log scale of a location family: shared numbers, or half the decoder's output."""
+
+    def __init__(self, shape: Shape, scale: str, floor: float) -> None:
+        super().__init__()
+        form = shape.form
+        self.per_site = scale == "site"
+        self.floor = math.log(floor)
+        if not self.per_site:
+            axis = (form[0], *(1 for _ in form[1:])) if scale == "channel" else tuple(1 for _ in form)
+            self.log_scale = nn.Parameter(torch.full(axis, -1.0))
+        self.numbers = (2 * form[0], *form[1:]) if self.per_site else form
+
+    def forward(self, h: Tensor) -> tuple[Tensor, Tensor]:
+        """(B, *numbers) to the location (B, *form) and a log scale that broadcasts to it."""
+        h = h.float()
+        location, log_scale = h.chunk(2, 1) if self.per_site else (h, self.log_scale)
+        # softplus keeps a gradient where a clamp would leave the scale stuck at its floor
+        return location, self.floor + F.softplus(log_scale - self.floor)

@@ -1,0 +1,200 @@
+"""A model is its objective, with named players and stages; everything else is composed.
+
+    loss(batch, player, noise) → Loss(total, each (B,), parts)     what a player has to make small
+    decode(z, context)         → p(x | z, c)                       a distribution
+    prior(n, context, …)       → p(z | c)                          a distribution
+    infer(x, context, k)       → Latents                           for models that can read
+
+Every class is abstract or final: a variant is an argument or a wrapper, never a subclass of a
+concrete model. Models are plain modules: `vae.loss(Batch(x)).total.backward()` works in any loop.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from torch import Tensor, nn
+
+from ectype.context import Conditioner, Context
+from ectype.data.batch import Batch
+from ectype.likelihoods import Distribution, Likelihood, each
+from ectype.noise import Noise
+from ectype.priors import Prior
+
+
+@dataclass(frozen=True)
+class Loss:
+    """What one player has to make small.
+
+    Arguments:
+        each: (B,) nats per item, summed over its sites.
+        weight: (B,) how much each item counts, or None.
+        parts: named (B,) or scalar tensors to watch, detached.
+    """
+
+    each: Tensor
+    weight: Tensor | None = None
+    parts: dict[str, Tensor] = field(default_factory=dict)
+
+    @property
+    def total(self) -> Tensor:
+        """The weighted mean over the batch, a scalar."""
+        if self.weight is None:
+            return self.each.mean()
+        return (self.each * self.weight).sum() / self.weight.sum()
+
+
+@dataclass(frozen=True)
+class Latents:
+    """K samples of the latent for each of B items, K-major, and how probable they are.
+
+    Arguments:
+        z: (K·B, D).
+        log_q: (K·B,) log q(z | x, c), nats.
+        log_p: (K·B,) log p(z | c), nats.
+        kl: (B, D) exact KL(q || p) per dimension, or None where it has no closed form.
+    """
+
+    z: Tensor
+    log_q: Tensor
+    log_p: Tensor
+    kl: Tensor | None
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A part of training.
+
+    Arguments:
+        name: what the record calls it.
+        players: who moves, in order; empty: nobody, `settle` is called once with the data.
+        share: of the total number of steps.
+    """
+
+    name: str
+    players: tuple[str, ...]
+    share: float = 1.0
+
+
+class Model(nn.Module, ABC):
+    """An objective with named players and stages."""
+
+    coupled: bool = False
+    """True when an item's loss depends on the others of its batch (no differential privacy then)."""
+
+    bounded: bool = False
+    """True when `infer` gives densities, so that a bound on log p(x) exists."""
+
+    likelihood: Likelihood
+    prior: Prior
+    conditioner: Conditioner | None
+    latent: int
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.progress = 1.0
+        """How much of training has passed, set by the loop; schedules such as warm-up read it."""
+
+    @property
+    def stages(self) -> tuple[Stage, ...]:
+        """The parts of training, in order."""
+        return (Stage("train", ("model",)),)
+
+    def player(self, name: str) -> list[nn.Parameter]:
+        """The parameters that player owns; players never share one."""
+        if name != "model":
+            raise KeyError(name)
+        return [p for p in self.parameters() if p.requires_grad]
+
+    def condition(self, batch: Batch) -> Context | None:
+        """The context of a batch; None for a model without conditions."""
+        return None if self.conditioner is None else self.conditioner.of(batch)
+
+    @abstractmethod
+    def loss(self, batch: Batch, player: str = "model", noise: Noise = None) -> Loss:
+        """What `player` has to make small on this batch."""
+
+    @abstractmethod
+    def decode(self, z: Tensor, context: Context | None = None) -> Distribution:
+        """p(x | z, c) for z (B, D)."""
+
+    @abstractmethod
+    def latents(self, n: int, context: Context | None = None) -> Distribution:
+        """p(z | c) for `n` items."""
+
+    def settle(self, train: Iterable[Batch], select: Iterable[Batch]) -> None:
+        """What is computed from the data in one pass, such as a fitted prior; by default nothing."""
+
+
+class Autoencoder(Model, ABC):
+    """A model that can read: encoder, decoder with its likelihood, prior, conditions.
+
+    Arguments:
+        encoder: (x, context, seen) → (B, numbers per latent · latent).
+        decoder: (z, context) → (B, *likelihood.numbers).
+        likelihood: what the decoder's numbers mean.
+        prior: p(z | c).
+        conditioner: conditions to a Context, or None.
+    """
+
+    per_latent: int
+    """How many numbers the encoder emits per latent dimension."""
+
+    def __init__(
+        self,
+        encoder: nn.Module,
+        decoder: nn.Module,
+        likelihood: Likelihood,
+        prior: Prior,
+        conditioner: Conditioner | None = None,
+    ) -> None:
+        super().__init__()
+        self.encoder = encoder
+        self.decoder = decoder
+        self.likelihood = likelihood
+        self.prior = prior
+        self.conditioner = conditioner
+        self.latent = prior.latent
+
+    @property
+    def stages(self) -> tuple[Stage, ...]:
+        train = Stage("train", ("model",))
+        return (train, Stage("density", ())) if self.prior.after_training else (train,)
+
+    @abstractmethod
+    def posterior(
+        self, x: Tensor, context: Context | None = None, seen: Tensor | None = None
+    ) -> Distribution:
+        """q(z | x, c) for x (B, *form)."""
+
+    @abstractmethod
+    def infer(
+        self, x: Tensor, context: Context | None = None, k: int = 1, noise: Noise = None,
+        seen: Tensor | None = None,
+    ) -> Latents:
+        """K samples of z for each x (B, *form)."""
+
+    def decode(self, z: Tensor, context: Context | None = None) -> Distribution:
+        p: Distribution = self.likelihood(self.decoder(z, context))
+        return p
+
+    def latents(self, n: int, context: Context | None = None) -> Distribution:
+        p: Distribution = self.prior(n, context, self.posterior)
+        return p
+
+    def settle(self, train: Iterable[Batch], select: Iterable[Batch]) -> None:
+        """Fit the prior to the means of q(z | x, c) where it is one that is fitted."""
+        if self.prior.after_training:
+            from ectype.models.settling import fit_prior
+
+            fit_prior(self, train, select)
+
+    def reconstruction(self, p: Distribution, batch: Batch, k: int = 1) -> Tensor:
+        """log p(x | z, c) of K samples per item, (K·B,) nats; unseen sites weigh nothing."""
+        if k == 1:
+            return each(p.log_prob(batch.x), batch.seen)
+        x = batch.x.repeat(k, *(1 for _ in batch.x.shape[1:]))
+        seen = None if batch.seen is None else batch.seen.repeat(k, *(1 for _ in batch.seen.shape[1:]))
+        return each(p.log_prob(x), seen)

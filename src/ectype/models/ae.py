@@ -1,0 +1,98 @@
+"""Autoencoder: a deterministic code and its reconstruction.
+
+    x ─ encoder ─→ z (+ noise) ─ decoder ─→ p(x | z)          loss = -log p(x | z) + penalty · |z|² / 2
+
+It has no density of its own; generation goes through one fitted to the codes after training (the
+`fitted` prior). The small penalty keeps the code from growing without bound, which is also how it
+would escape the noise (Ghosh et al. 2020, "From variational to deterministic autoencoders",
+equation 8 with the L2 decoder term left to weight decay).
+"""
+
+from __future__ import annotations
+
+from typing import final
+
+import torch
+from torch import Tensor, nn
+
+from ectype.context import Conditioner, Context
+from ectype.data.batch import Batch
+from ectype.errors import UsageError
+from ectype.likelihoods import Distribution, Likelihood
+from ectype.models import Autoencoder, Latents, Loss
+from ectype.noise import Noise, normal
+from ectype.priors import Prior
+
+
+@final
+class Delta(Distribution):
+    """All mass on one value (B, D): the posterior of a deterministic code."""
+
+    def __init__(self, value: Tensor) -> None:
+        self.value = value
+
+    def log_prob(self, x: Tensor) -> Tensor:
+        """log of the mass: 0 on the value, minus infinity elsewhere."""
+        return torch.where(x == self.value, 0.0, -torch.inf)
+
+    def draw(self, noise: Noise = None) -> Tensor:
+        return self.value
+
+    @property
+    def mean(self) -> Tensor:
+        return self.value
+
+    @property
+    def mode(self) -> Tensor:
+        return self.value
+
+
+@final
+class AE(Autoencoder):
+    """Autoencoder with a deterministic code.
+
+    Arguments:
+        corruption: standard deviation of normal noise added to the code while training.
+        penalty: weight of |z|² / 2, nats.
+    """
+
+    per_latent = 1
+
+    def __init__(
+        self,
+        encoder: nn.Module,
+        decoder: nn.Module,
+        likelihood: Likelihood,
+        prior: Prior,
+        conditioner: Conditioner | None = None,
+        *,
+        corruption: float = 0.0,
+        penalty: float = 0.01,
+    ) -> None:
+        super().__init__(encoder, decoder, likelihood, prior, conditioner)
+        if corruption < 0 or penalty < 0:
+            raise UsageError(f"corruption and penalty are not negative, got {corruption} and {penalty}")
+        self.corruption = corruption
+        self.penalty = penalty
+
+    def posterior(
+        self, x: Tensor, context: Context | None = None, seen: Tensor | None = None
+    ) -> Delta:
+        return Delta(self.encoder(x, context, seen).float())
+
+    def infer(
+        self, x: Tensor, context: Context | None = None, k: int = 1, noise: Noise = None,
+        seen: Tensor | None = None,
+    ) -> Latents:
+        z = self.posterior(x, context, seen).value.repeat(k, 1)
+        zero = z.new_zeros(len(z))
+        return Latents(z, zero, zero, None)
+
+    def loss(self, batch: Batch, player: str = "model", noise: Noise = None) -> Loss:
+        context = self.condition(batch)
+        z = self.posterior(batch.x, context, batch.seen).value
+        penalty = 0.5 * self.penalty * (z * z).sum(1)
+        if self.training and self.corruption > 0:
+            z = z + self.corruption * normal(z.shape, noise, z.device)
+        distortion = -self.reconstruction(self.decode(z, context), batch)
+        return Loss(distortion + penalty, batch.weight, {"distortion": distortion.detach()})

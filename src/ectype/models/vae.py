@@ -1,0 +1,141 @@
+"""Variational autoencoder, with its importance-weighted form.
+
+    x ─ encoder ─→ q(z | x, c) ─ draw ─→ z ─ decoder ─→ p(x | z, c)
+                        └── KL against p(z | c) ──┘
+
+    ELBO    log p(x | c) >= E_q[log p(x | z, c)] - KL(q(z | x, c) || p(z | c))
+    IWAE    log p(x | c) >= E[log 1/K sum_k p(x | z_k, c) p(z_k | c) / q(z_k | x, c)]
+
+Kingma and Welling 2014, "Auto-encoding variational Bayes", equation 10; Burda, Grosse and
+Salakhutdinov 2016, "Importance weighted autoencoders", equation 8. The reported KL is always the
+true one, whatever β, warm-up or free bits do to the objective.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import final
+
+import torch
+from torch import Tensor, nn
+
+from ectype.context import Conditioner, Context
+from ectype.data.batch import Batch
+from ectype.errors import UsageError
+from ectype.likelihoods import Likelihood, each
+from ectype.likelihoods.normal import NormalDistribution
+from ectype.models import Autoencoder, Latents, Loss
+from ectype.noise import Noise, normal
+from ectype.priors import Prior
+
+
+def normal_kl(q: NormalDistribution, p: NormalDistribution) -> Tensor:
+    """KL(q || p) of diagonal normals, (B, D) nats: one value per dimension."""
+    ratio = torch.exp(2 * (q.log_scale - p.log_scale))
+    shift = (q.mean - p.mean) * torch.exp(-p.log_scale)
+    return 0.5 * (ratio + shift * shift - 1) + p.log_scale - q.log_scale
+
+
+@final
+class VAE(Autoencoder):
+    """Variational autoencoder with a diagonal normal posterior.
+
+    Arguments:
+        beta: weight of the KL; 1 is the bound on log p(x).
+        warmup: share of training over which that weight rises from 0.
+        free_bits: nats per latent dimension (batch mean) below which the KL is not pressed further.
+        samples: K; above 1 the objective is the importance-weighted bound.
+    """
+
+    per_latent = 2
+    bounded = True
+
+    def __init__(
+        self,
+        encoder: nn.Module,
+        decoder: nn.Module,
+        likelihood: Likelihood,
+        prior: Prior,
+        conditioner: Conditioner | None = None,
+        *,
+        beta: float = 1.0,
+        warmup: float = 0.1,
+        free_bits: float = 0.0,
+        samples: int = 1,
+    ) -> None:
+        super().__init__(encoder, decoder, likelihood, prior, conditioner)
+        if beta < 0 or free_bits < 0 or not 0 <= warmup <= 1 or samples < 1:
+            raise UsageError(
+                "beta and free_bits are not negative, warmup is a share of training (0 to 1) and "
+                f"samples at least 1; got {beta}, {free_bits}, {warmup} and {samples}"
+            )
+        if free_bits > 0 and samples > 1:
+            raise UsageError("free_bits changes the ELBO's KL term, which samples > 1 does not have")
+        self.beta = beta
+        self.warmup = warmup
+        self.free_bits = free_bits
+        self.samples = samples
+        self.coupled = free_bits > 0
+
+    @property
+    def weight(self) -> float:
+        """The KL's weight now: β, or its warm-up share."""
+        return self.beta * min(1.0, self.progress / self.warmup) if self.warmup > 0 else self.beta
+
+    def posterior(
+        self, x: Tensor, context: Context | None = None, seen: Tensor | None = None
+    ) -> NormalDistribution:
+        mean, log_scale = self.encoder(x, context, seen).float().chunk(2, 1)
+        # exp(-7) is far below any useful posterior width; the clamp stops overflow at the start
+        return NormalDistribution(mean, log_scale.clamp(-7, 4))
+
+    def infer(
+        self, x: Tensor, context: Context | None = None, k: int = 1, noise: Noise = None,
+        seen: Tensor | None = None,
+    ) -> Latents:
+        return self.sampled(self.posterior(x, context, seen), context, k, noise)
+
+    def sampled(
+        self, q: NormalDistribution, context: Context | None, k: int, noise: Noise
+    ) -> Latents:
+        """K samples per item from a posterior that is already known, so it is encoded once."""
+        n, d = q.mean.shape
+        # drawn (B, K, D) so that an item's stream does not depend on its neighbours
+        e = normal((n, k, d), noise, q.mean.device).transpose(0, 1)
+        z = (q.mean + torch.exp(q.log_scale) * e).reshape(k * n, d)
+        log_q = -0.5 * (e * e).sum(2) - q.log_scale.sum(1) - 0.5 * d * math.log(2 * math.pi)
+        p = self.latents(n, context)
+        if isinstance(p, NormalDistribution):
+            log_p = each(NormalDistribution(p.mean, p.log_scale).log_prob(z.view(k, n, d)).flatten(0, 1))
+            return Latents(z, log_q.flatten(), log_p, normal_kl(q, p))
+        return Latents(z, log_q.flatten(), p.log_prob(z), None)
+
+    def loss(self, batch: Batch, player: str = "model", noise: Noise = None) -> Loss:
+        context = self.condition(batch)
+        k = self.samples
+        latents = self.infer(batch.x, context, k, noise, batch.seen)
+        p = self.decode(latents.z, context if context is None else context.repeat(k))
+        log_p = self.reconstruction(p, batch, k).view(k, -1)
+        log_ratio = (latents.log_q - latents.log_p).view(k, -1)
+        kl = log_ratio.mean(0) if latents.kl is None else latents.kl.sum(1)
+        distortion = -log_p.mean(0)
+        if k == 1:
+            objective = distortion + self.weight * self._pressed(latents.kl, kl)
+        else:
+            objective = math.log(k) - torch.logsumexp(log_p - self.weight * log_ratio, 0)
+        parts = {"distortion": distortion.detach(), "kl": kl.detach()}
+        return Loss(objective, batch.weight, parts)
+
+    def _pressed(self, per_dimension: Tensor | None, kl: Tensor) -> Tensor:
+        """The KL (B,) that the objective sees: at least `free_bits` per dimension on average.
+
+        Kingma et al. 2016, "Improved variational inference with inverse autoregressive flow",
+        equation 15. Dimensions whose batch mean lies below count as the constant and get no gradient.
+        """
+        if self.free_bits == 0:
+            return kl
+        if per_dimension is None:  # one joint estimate: all dimensions are one group
+            least = self.free_bits * self.latent
+            return torch.where(kl.mean() > least, kl, torch.full_like(kl, least))
+        free = torch.full_like(per_dimension, self.free_bits)
+        return torch.where(per_dimension.mean(0) > self.free_bits, per_dimension, free).sum(1)

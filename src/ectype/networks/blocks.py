@@ -1,0 +1,82 @@
+"""Parts that several networks share: the stem that reads any shape, and the condition's way in."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import final
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from ectype.context import Context
+from ectype.errors import UsageError, did_you_mean
+from ectype.shapes import Grid, Shape, Tokens
+
+ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
+    "elu": F.elu,
+    "gelu": F.gelu,
+    "relu": F.relu,
+    "silu": F.silu,
+    "tanh": torch.tanh,
+}
+
+
+def activation_called(name: str) -> Callable[[Tensor], Tensor]:
+    """The activation of that name; raises UsageError with the nearest known one."""
+    if name not in ACTIVATIONS:
+        raise UsageError(f"there is no activation called '{name}'{did_you_mean(name, ACTIVATIONS)}")
+    return ACTIVATIONS[name]
+
+
+@final
+class Stem(nn.Module):
+    """Reads an item of any shape into floats, with unobserved values replaced by a learned constant.
+
+    Grids in [0, 1] are centred to [-1, 1]; tokens enter as one-hots, and so do soft one-hots
+    (B, *size, V), which is how the output of a text or table generator reaches a critic.
+    """
+
+    def __init__(self, shape: Shape) -> None:
+        super().__init__()
+        self.shape = shape
+        form = (*shape.size, shape.vocabulary) if isinstance(shape, Tokens) else shape.form
+        self.form = form
+        self.fill = nn.Parameter(torch.zeros(form[0] if isinstance(shape, Grid) else 1))
+
+    def forward(self, x: Tensor, seen: Tensor | None = None) -> Tensor:
+        """x (B, *form) and seen (B, *sites) to floats (B, *self.form)."""
+        if isinstance(self.shape, Tokens):
+            if x.dim() == 1 + len(self.shape.size):
+                x = F.one_hot(x.long(), self.shape.vocabulary).float()
+            if seen is not None:
+                x = torch.where(seen.bool().unsqueeze(-1), x, self.fill)
+            return x
+        if isinstance(self.shape, Grid):
+            x = 2 * x - 1
+        if seen is not None:
+            if seen.dim() < x.dim():  # a joint-channel pixel is one site
+                seen = seen.unsqueeze(1)
+            x = torch.where(seen.bool(), x, self.fill.view(-1, *(1 for _ in self.form[1:])))
+        return x
+
+
+@final
+class Modulation(nn.Module):
+    """h · (1 + a(c)) + b(c): how a condition scales and shifts features, starting as the identity.
+
+    Perez, Strub, de Vries, Dumoulin and Courville 2018, "FiLM: Visual reasoning with a general
+    conditioning layer", equation 1.
+    """
+
+    def __init__(self, context: int, channels: int) -> None:
+        super().__init__()
+        self.linear = nn.Linear(context, 2 * channels)
+        nn.init.zeros_(self.linear.weight)
+        nn.init.zeros_(self.linear.bias)
+
+    def forward(self, h: Tensor, context: Context) -> Tensor:
+        """h (B, C, ...) and the context's vector to (B, C, ...)."""
+        scale, shift = self.linear(context.vector).to(h.dtype).chunk(2, 1)
+        form = (*scale.shape, *(1 for _ in h.shape[2:]))
+        return h * (1 + scale.view(form)) + shift.view(form)

@@ -1,0 +1,211 @@
+"""Convolutional residual networks for a picture of any size, aspect, channel count and width.
+
+    x (C, H, W) ─ stem ─ level 0: [block] × depth ─ down ─ level 1: [block] × depth ─ … ─ linear ─ out
+    z ─ linear ─ last level: [block] × depth ─ up ─ … ─ level 0: [block] × depth ─ head ─ numbers
+
+A level halves each axis that is still longer than 8 (rounding up), so no resolution is written
+anywhere; the decoder crops what rounding added. Pictures of 16 and more are read and written two by
+two pixels at a time ("space to depth"): the full-resolution layers would take most of the time.
+Blocks start as the identity and contain no normalisation (Zhang, Dauphin and Ma 2019, "Fixup
+initialization", section 3: the last layer of each residual branch starts at zero).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from math import prod
+from typing import final
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from ectype.context import Context
+from ectype.errors import UsageError
+from ectype.networks.blocks import Modulation, Stem, activation_called
+from ectype.shapes import Grid, Shape
+
+_SMALLEST = 8
+_PATCH_FROM = 16
+
+
+def levels(size: tuple[int, int]) -> list[tuple[int, int]]:
+    """Heights and widths from the picture down to the smallest level, each the last one halved."""
+    sizes = [size]
+    while max(sizes[-1]) > _SMALLEST:
+        h, w = sizes[-1]
+        sizes.append((-(-h // 2) if h > _SMALLEST else h, -(-w // 2) if w > _SMALLEST else w))
+    return sizes
+
+
+def space_to_depth(x: Tensor, size: tuple[int, int], fit: tuple[int, int]) -> Tensor:
+    """(B, C, *size) to (B, r·s·C, *fit) by r by s patches, zero-padded to a whole number of them."""
+    r, s = -(-size[0] // fit[0]), -(-size[1] // fit[1])
+    x = F.pad(x, (0, s * fit[1] - size[1], 0, r * fit[0] - size[0]))
+    b, c = x.shape[:2]
+    x = x.permute(0, 2, 3, 1).reshape(b, fit[0], r, fit[1], s, c)
+    return x.permute(0, 1, 3, 2, 4, 5).reshape(b, *fit, r * s * c).permute(0, 3, 1, 2)
+
+
+def depth_to_space(x: Tensor, size: tuple[int, int], fit: tuple[int, int]) -> Tensor:
+    """(B, r·s·C, *size) to (B, C, *fit), cropped: the inverse of `space_to_depth`.
+
+    Written with the channels last, where it is 2.5 times faster on a CPU than pixel_shuffle.
+    """
+    r, s = -(-fit[0] // size[0]), -(-fit[1] // size[1])
+    b, c = x.shape[0], x.shape[1] // (r * s)
+    x = x.permute(0, 2, 3, 1).reshape(b, *size, r, s, c).permute(0, 1, 3, 2, 4, 5)
+    x = x.reshape(b, size[0] * r, size[1] * s, c)
+    return x[:, : fit[0], : fit[1]].permute(0, 3, 1, 2)
+
+
+@final
+class Block(nn.Module):
+    """x + conv(act(modulate(conv(act(x))))), (B, C, H, W) to the same."""
+
+    def __init__(
+        self, channels: int, context: int, activation: Callable[[Tensor], Tensor], dropout: float
+    ) -> None:
+        super().__init__()
+        self.first = nn.Conv2d(channels, channels, 3, padding=1)
+        self.second = nn.Conv2d(channels, channels, 3, padding=1)
+        nn.init.zeros_(self.second.weight)
+        nn.init.zeros_(self.second.bias)  # type: ignore[arg-type]
+        self.modulation = Modulation(context, channels) if context else None
+        self.activation = activation
+        self.dropout = nn.Dropout2d(dropout)
+
+    def forward(self, x: Tensor, context: Context | None) -> Tensor:
+        h = self.first(self.activation(x))
+        if self.modulation is not None and context is not None:
+            h = self.modulation(h, context)
+        h = self.second(self.dropout(self.activation(h)))
+        return x + h
+
+
+class _Plan:
+    """Sizes and widths of the levels of one picture size."""
+
+    def __init__(self, size: tuple[int, ...], width: int, depth: int, growth: float) -> None:
+        if len(size) != 2:
+            raise UsageError(f"conv needs a picture (height and width), not a grid of size {size}")
+        if not (0 < width <= 4096 and 0 < depth <= 64):
+            raise UsageError(f"conv needs width in 1..4096 and depth in 1..64, not {width} and {depth}")
+        sizes = levels((size[0], size[1]))
+        # the picture itself is a level only when it is too small to be read in patches
+        self.sizes = sizes[1:] if max(size) >= _PATCH_FROM else sizes
+        self.widths = [int(width * min(growth**i, 4)) for i in range(len(self.sizes))]
+
+
+def _blocks(
+    channels: int, depth: int, context: int, activation: str, dropout: float
+) -> nn.ModuleList:
+    act = activation_called(activation)
+    return nn.ModuleList(Block(channels, context, act, dropout) for _ in range(depth))
+
+
+@final
+class Encoder(nn.Module):
+    """x (B, C, H, W) to (B, out).
+
+    Arguments:
+        width: channels of the first level; each further level has `growth` times more, up to 4 times.
+        depth: residual blocks per level.
+        neck: channels left at the smallest level before the linear layer.
+        activation: elu, gelu, relu, silu or tanh.
+        dropout: share of channels silenced at each training step.
+    """
+
+    def __init__(
+        self,
+        shape: Shape,
+        out: int,
+        *,
+        context: int = 0,
+        width: int = 32,
+        depth: int = 2,
+        growth: float = 2.0,
+        neck: int = 32,
+        activation: str = "relu",
+        dropout: float = 0.0,
+    ) -> None:
+        super().__init__()
+        if not isinstance(shape, Grid):
+            raise UsageError(f"conv needs a picture and this data is a {type(shape).__name__}; use mlp")
+        plan = _Plan(shape.size, width, depth, growth)
+        self.size, self.sizes = (shape.size[0], shape.size[1]), plan.sizes
+        patch = prod(-(-a // b) for a, b in zip(shape.size, plan.sizes[0], strict=True))
+        self.read = Stem(shape)
+        self.stem = nn.Conv2d(shape.channels * patch, plan.widths[0], 3, padding=1)
+        self.blocks = nn.ModuleList(
+            _blocks(w, depth, context, activation, dropout) for w in plan.widths
+        )
+        self.downs = nn.ModuleList(
+            nn.Conv2d(w, v, 3, stride=(-(-a[0] // b[0]), -(-a[1] // b[1])), padding=1)
+            for w, v, a, b in zip(plan.widths, plan.widths[1:], plan.sizes, plan.sizes[1:], strict=False)
+        )
+        self.neck = nn.Conv2d(plan.widths[-1], neck, 1)
+        self.head = nn.Linear(neck * prod(plan.sizes[-1]), out)
+        self.activation = activation_called(activation)
+
+    def forward(self, x: Tensor, context: Context | None = None, seen: Tensor | None = None) -> Tensor:
+        h = space_to_depth(self.read(x, seen), self.size, self.sizes[0])
+        h = self.stem(h.contiguous(memory_format=torch.channels_last))
+        for i, blocks in enumerate(self.blocks):
+            for block in blocks:  # type: ignore[union-attr]
+                h = block(h, context)
+            if i < len(self.downs):
+                h = self.downs[i](self.activation(h))
+        h = self.activation(self.neck(self.activation(h)))
+        out: Tensor = self.head(h.flatten(1))
+        return out
+
+
+@final
+class Decoder(nn.Module):
+    """z (B, latent) to (B, *numbers), numbers being (channels, H, W).
+
+    Arguments: as the encoder's.
+    """
+
+    def __init__(
+        self,
+        latent: int,
+        numbers: Sequence[int],
+        *,
+        context: int = 0,
+        width: int = 32,
+        depth: int = 2,
+        growth: float = 2.0,
+        neck: int = 32,
+        activation: str = "relu",
+        dropout: float = 0.0,
+    ) -> None:
+        super().__init__()
+        if len(numbers) != 3:
+            raise UsageError(f"conv writes pictures, not items of form {tuple(numbers)}; use mlp")
+        plan = _Plan(tuple(numbers[1:]), width, depth, growth)
+        self.size, self.sizes = (numbers[1], numbers[2]), plan.sizes
+        patch = prod(-(-a // b) for a, b in zip(self.size, plan.sizes[0], strict=True))
+        self.tail = nn.Linear(latent, neck * prod(plan.sizes[-1]))
+        self.widen = nn.Conv2d(neck, plan.widths[-1], 1)
+        self.blocks = nn.ModuleList(
+            _blocks(w, depth, context, activation, dropout) for w in plan.widths
+        )
+        self.ups = nn.ModuleList(
+            nn.Conv2d(v, w * prod(-(-p // q) for p, q in zip(a, b, strict=True)), 1)
+            for w, v, a, b in zip(plan.widths, plan.widths[1:], plan.sizes, plan.sizes[1:], strict=False)
+        )
+        self.head = nn.Conv2d(plan.widths[0], numbers[0] * patch, 3, padding=1)
+        self.activation = activation_called(activation)
+
+    def forward(self, z: Tensor, context: Context | None = None) -> Tensor:
+        h = self.tail(z.flatten(1)).view(z.shape[0], -1, *self.sizes[-1])
+        h = self.widen(h.contiguous(memory_format=torch.channels_last))
+        for i in reversed(range(len(self.blocks))):
+            for block in self.blocks[i]:  # type: ignore[union-attr]
+                h = block(h, context)
+            if i > 0:
+                h = depth_to_space(self.ups[i - 1](self.activation(h)), self.sizes[i], self.sizes[i - 1])
+        h = self.head(self.activation(h))
+        return depth_to_space(h, self.sizes[0], self.size)

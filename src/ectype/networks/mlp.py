@@ -1,0 +1,102 @@
+"""Fully connected networks for any shape.
+
+    flatten → [linear → scale and shift by the context → activation] × hidden → linear
+
+The last layer is linear: an activation on a two-number code would cut off half of its plane.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from math import prod
+from typing import final
+
+from torch import Tensor, nn
+
+from ectype.context import Context
+from ectype.errors import UsageError
+from ectype.networks.blocks import Modulation, Stem, activation_called
+from ectype.shapes import Shape
+
+
+class _Layers(nn.Module):
+    """Hidden layers and a linear output, (B, widths[0]) to (B, widths[-1])."""
+
+    def __init__(self, widths: Sequence[int], context: int, activation: str, dropout: float) -> None:
+        super().__init__()
+        if not all(0 < w <= 1 << 20 for w in widths):
+            raise UsageError(f"every layer needs between 1 and 2^20 units, not {list(widths)}")
+        pairs = list(zip(widths[:-1], widths[1:], strict=True))
+        self.linears = nn.ModuleList(nn.Linear(a, b) for a, b in pairs)
+        inner = widths[1:-1] if context else ()
+        self.modulations = nn.ModuleList(Modulation(context, w) for w in inner)
+        # with no hidden layer the condition enters the output itself
+        self.last = Modulation(context, widths[-1]) if context and not inner else None
+        self.activation = activation_called(activation)
+        self.dropout = nn.Dropout(dropout)
+
+    def forward(self, h: Tensor, context: Context | None) -> Tensor:
+        for i, linear in enumerate(self.linears[:-1]):
+            h = linear(h)
+            if context is not None:
+                h = self.modulations[i](h, context)
+            h = self.dropout(self.activation(h))
+        h = self.linears[-1](h)
+        return self.last(h, context) if self.last is not None and context is not None else h
+
+
+@final
+class Encoder(nn.Module):
+    """x of any shape (B, *form) to (B, out).
+
+    Arguments:
+        hidden: units of each hidden layer, first to last.
+        activation: elu, gelu, relu, silu or tanh.
+        dropout: share of hidden units silenced at each training step.
+    """
+
+    def __init__(
+        self,
+        shape: Shape,
+        out: int,
+        *,
+        context: int = 0,
+        hidden: Sequence[int] = (512, 512),
+        activation: str = "relu",
+        dropout: float = 0.0,
+    ) -> None:
+        super().__init__()
+        self.stem = Stem(shape)
+        self.layers = _Layers((prod(self.stem.form), *hidden, out), context, activation, dropout)
+
+    def forward(self, x: Tensor, context: Context | None = None, seen: Tensor | None = None) -> Tensor:
+        h: Tensor = self.layers(self.stem(x, seen).flatten(1), context)
+        return h
+
+
+@final
+class Decoder(nn.Module):
+    """z (B, latent) to (B, *numbers): the encoder's layers in the opposite order.
+
+    Arguments:
+        hidden: as the encoder's, first to last; the decoder mirrors them.
+    """
+
+    def __init__(
+        self,
+        latent: int,
+        numbers: Sequence[int],
+        *,
+        context: int = 0,
+        hidden: Sequence[int] = (512, 512),
+        activation: str = "relu",
+        dropout: float = 0.0,
+    ) -> None:
+        super().__init__()
+        self.numbers = tuple(numbers)
+        widths = (latent, *reversed(hidden), prod(self.numbers))
+        self.layers = _Layers(widths, context, activation, dropout)
+
+    def forward(self, z: Tensor, context: Context | None = None) -> Tensor:
+        h: Tensor = self.layers(z.flatten(1), context)
+        return h.view(-1, *self.numbers)
