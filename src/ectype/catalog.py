@@ -28,9 +28,11 @@ NETWORKS = {
     "mlp": "networks.mlp",
 }
 PRIORS = {
-    "fitted": "priors:Fitted",
-    "normal": "priors:StandardNormal",
-    "vamp": "priors:VampPrior",
+    "fitted": "priors.fitted:Fitted",
+    "flow": "priors.flow:Flow",
+    "mixture": "priors.mixture:Mixture",
+    "normal": "priors.normal:StandardNormal",
+    "vamp": "priors.mixture:VampPrior",
 }
 MODELS = {
     "ae": "models.ae:AE",

@@ -73,9 +73,7 @@ class Conditioner(nn.Module):
         self.encoders = nn.ModuleDict(dict(encoders))
         self.nulls = nn.ParameterDict({n: nn.Parameter(torch.randn(width) * 0.02) for n in encoders})
 
-    def forward(
-        self, given: Mapping[str, Tensor], kept: Mapping[str, Tensor], n: int
-    ) -> Context:
+    def forward(self, given: Mapping[str, Tensor], kept: Mapping[str, Tensor], n: int) -> Context:
         """Conditions (B, *form) and which are kept (B,) to the context of `n` items."""
         tokens = []
         for name, encoder in self.encoders.items():

@@ -6,9 +6,8 @@
     ├── DataError                  3   the data cannot be read, or is not what was promised
     ├── ModelFileError             4   a model file is damaged, hostile or from another version
     ├── OutputError                5   the result cannot be written (exists, full disk, no right)
-    └── TrainingError              6   training diverged and could not go on
-
-A run that is stopped by Ctrl-C exits with 130, by SIGTERM with 143, both after everything was saved.
+    ├── TrainingError              6   training diverged and could not go on
+    └── Stopped            130 or 143  Ctrl-C or SIGTERM ended the run, after everything was saved
 Each message says what happened, where, and what to do about it.
 """
 
@@ -59,6 +58,14 @@ class TrainingError(EctypeError):
     """Training that diverged and cannot go on."""
 
     exit_code = 6
+
+
+class Stopped(EctypeError):
+    """A run that a signal ended; everything was saved first."""
+
+    def __init__(self, message: str, exit_code: int) -> None:
+        super().__init__(message)
+        self.exit_code = exit_code
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from ectype.errors import UsageError
 from ectype.likelihoods import Distribution, Likelihood
 from ectype.noise import Noise, uniform
 from ectype.shapes import Shape
@@ -51,7 +52,7 @@ class Bernoulli(Likelihood):
     def __init__(self, shape: Shape, *, levels: int = 2) -> None:
         super().__init__(shape)
         if levels != 2:
-            raise ValueError(
+            raise UsageError(
                 f"bernoulli needs binary values and these have {levels} levels: "
                 "read the data with binarise='static' or 'dynamic', or use another likelihood"
             )

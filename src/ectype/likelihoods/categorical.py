@@ -1,6 +1,6 @@
 """Categorical: one of V values per site, V logits each.
 
-    log p(x = v) = l_v - log sum_w exp l_w
+log p(x = v) = l_v - log sum_w exp l_w
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from ectype.errors import UsageError
 from ectype.likelihoods import Distribution, Likelihood
 from ectype.noise import Noise, uniform
 from ectype.shapes import Shape, Tokens
@@ -51,7 +52,7 @@ class Categorical(Likelihood):
     def __init__(self, shape: Shape) -> None:
         super().__init__(shape)
         if not isinstance(shape, Tokens):
-            raise ValueError(f"categorical needs tokens, and this data is a {type(shape).__name__}")
+            raise UsageError(f"categorical needs tokens, and this data is a {type(shape).__name__}")
         self.numbers = (*shape.size, shape.vocabulary)
 
     def forward(self, h: Tensor) -> CategoricalDistribution:

@@ -1,6 +1,6 @@
 """Laplace with a learned scale: real numbers with heavier tails, an L1 reconstruction.
 
-    log p(x) = -|x - m| / b - log(2 b)
+log p(x) = -|x - m| / b - log(2 b)
 """
 
 from __future__ import annotations

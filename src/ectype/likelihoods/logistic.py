@@ -19,6 +19,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from ectype.errors import UsageError
 from ectype.likelihoods import Distribution, Likelihood
 from ectype.noise import Noise, uniform
 from ectype.shapes import Grid, Shape
@@ -131,28 +132,28 @@ class DiscretizedLogisticMixture(Likelihood):
 
     Arguments:
         levels: values a channel can take (256 for 8-bit); the data's kind supplies it.
-        components: logistics per pixel.
+        logistics: mixture components per pixel.
     """
 
     discrete = True
 
-    def __init__(self, shape: Shape, *, levels: int = 256, components: int = 3) -> None:
+    def __init__(self, shape: Shape, *, levels: int = 256, logistics: int = 3) -> None:
         super().__init__(shape)
         if not isinstance(shape, Grid):
-            raise ValueError(f"logistic needs a grid, and this data is a {type(shape).__name__}")
+            raise UsageError(f"logistic needs a grid, and this data is a {type(shape).__name__}")
         self.levels = levels
-        self.components = components
+        self.logistics = logistics
         channels = shape.channels
         self.pairs = channels * (channels - 1) // 2
-        self.numbers = (components * (1 + 2 * channels + self.pairs), *shape.size)
+        self.numbers = (logistics * (1 + 2 * channels + self.pairs), *shape.size)
         # the components start spread over the range, or all would learn the same thing
-        start = torch.linspace(-1, 1, components + 2)[1:-1] if components > 1 else torch.zeros(1)
+        start = torch.linspace(-1, 1, logistics + 2)[1:-1] if logistics > 1 else torch.zeros(1)
         self.register_buffer("start", start, persistent=False)
         self.lowest = math.log(0.25 / (levels - 1))
 
     def forward(self, h: Tensor) -> LogisticMixtureDistribution:
         h = h.float()
-        m, c = self.components, self.shape.form[0]
+        m, c = self.logistics, self.shape.form[0]
         logits, means, scales, mixing = h.split([m, m * c, m * c, m * self.pairs], 1)
         size = h.shape[2:]
 

@@ -14,6 +14,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from typing import Any
 
 from torch import Tensor, nn
 
@@ -94,6 +95,8 @@ class Model(nn.Module, ABC):
 
     def __init__(self) -> None:
         super().__init__()
+        self.spec: dict[str, Any] = {}
+        """What `build` made it from; empty for a model that was put together by hand."""
         self.progress = 1.0
         """How much of training has passed, set by the loop; schedules such as warm-up read it."""
 
@@ -142,6 +145,9 @@ class Autoencoder(Model, ABC):
     per_latent: int
     """How many numbers the encoder emits per latent dimension."""
 
+    default_prior: str
+    """The catalog's prior that suits the family when the user names none."""
+
     def __init__(
         self,
         encoder: nn.Module,
@@ -170,11 +176,20 @@ class Autoencoder(Model, ABC):
         """q(z | x, c) for x (B, *form)."""
 
     @abstractmethod
+    def draws(self, q: Distribution, context: Context | None, k: int, noise: Noise) -> Latents:
+        """K samples per item from a posterior that is already known, so it is encoded once."""
+
     def infer(
-        self, x: Tensor, context: Context | None = None, k: int = 1, noise: Noise = None,
+        self,
+        x: Tensor,
+        context: Context | None = None,
+        k: int = 1,
+        *,
+        noise: Noise = None,
         seen: Tensor | None = None,
     ) -> Latents:
         """K samples of z for each x (B, *form)."""
+        return self.draws(self.posterior(x, context, seen), context, k, noise)
 
     def decode(self, z: Tensor, context: Context | None = None) -> Distribution:
         p: Distribution = self.likelihood(self.decoder(z, context))

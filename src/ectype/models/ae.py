@@ -56,6 +56,7 @@ class AE(Autoencoder):
         penalty: weight of |z|² / 2, nats.
     """
 
+    default_prior = "fitted"
     per_latent = 1
 
     def __init__(
@@ -75,16 +76,11 @@ class AE(Autoencoder):
         self.corruption = corruption
         self.penalty = penalty
 
-    def posterior(
-        self, x: Tensor, context: Context | None = None, seen: Tensor | None = None
-    ) -> Delta:
+    def posterior(self, x: Tensor, context: Context | None = None, seen: Tensor | None = None) -> Delta:
         return Delta(self.encoder(x, context, seen).float())
 
-    def infer(
-        self, x: Tensor, context: Context | None = None, k: int = 1, noise: Noise = None,
-        seen: Tensor | None = None,
-    ) -> Latents:
-        z = self.posterior(x, context, seen).value.repeat(k, 1)
+    def draws(self, q: Distribution, context: Context | None, k: int, noise: Noise) -> Latents:
+        z = q.mean.repeat(k, 1)
         zero = z.new_zeros(len(z))
         return Latents(z, zero, zero, None)
 

@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from ectype.context import Conditioner, Context
 from ectype.data.batch import Batch
 from ectype.errors import UsageError
-from ectype.likelihoods import Likelihood, each
+from ectype.likelihoods import Distribution, Likelihood, each
 from ectype.likelihoods.normal import NormalDistribution
 from ectype.models import Autoencoder, Latents, Loss
 from ectype.noise import Noise, normal
@@ -47,6 +47,7 @@ class VAE(Autoencoder):
         samples: K; above 1 the objective is the importance-weighted bound.
     """
 
+    default_prior = "normal"
     per_latent = 2
     bounded = True
 
@@ -89,16 +90,9 @@ class VAE(Autoencoder):
         # exp(-7) is far below any useful posterior width; the clamp stops overflow at the start
         return NormalDistribution(mean, log_scale.clamp(-7, 4))
 
-    def infer(
-        self, x: Tensor, context: Context | None = None, k: int = 1, noise: Noise = None,
-        seen: Tensor | None = None,
-    ) -> Latents:
-        return self.sampled(self.posterior(x, context, seen), context, k, noise)
-
-    def sampled(
-        self, q: NormalDistribution, context: Context | None, k: int, noise: Noise
-    ) -> Latents:
-        """K samples per item from a posterior that is already known, so it is encoded once."""
+    def draws(self, q: Distribution, context: Context | None, k: int, noise: Noise) -> Latents:
+        if not isinstance(q, NormalDistribution):
+            raise TypeError(f"the posterior of a VAE is normal, not {type(q).__name__}")
         n, d = q.mean.shape
         # drawn (B, K, D) so that an item's stream does not depend on its neighbours
         e = normal((n, k, d), noise, q.mean.device).transpose(0, 1)
@@ -113,7 +107,7 @@ class VAE(Autoencoder):
     def loss(self, batch: Batch, player: str = "model", noise: Noise = None) -> Loss:
         context = self.condition(batch)
         k = self.samples
-        latents = self.infer(batch.x, context, k, noise, batch.seen)
+        latents = self.infer(batch.x, context, k, noise=noise, seen=batch.seen)
         p = self.decode(latents.z, context if context is None else context.repeat(k))
         log_p = self.reconstruction(p, batch, k).view(k, -1)
         log_ratio = (latents.log_q - latents.log_p).view(k, -1)

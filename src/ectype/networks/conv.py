@@ -97,9 +97,7 @@ class _Plan:
         self.widths = [int(width * min(growth**i, 4)) for i in range(len(self.sizes))]
 
 
-def _blocks(
-    channels: int, depth: int, context: int, activation: str, dropout: float
-) -> nn.ModuleList:
+def _blocks(channels: int, depth: int, context: int, activation: str, dropout: float) -> nn.ModuleList:
     act = activation_called(activation)
     return nn.ModuleList(Block(channels, context, act, dropout) for _ in range(depth))
 
@@ -137,9 +135,7 @@ class Encoder(nn.Module):
         patch = prod(-(-a // b) for a, b in zip(shape.size, plan.sizes[0], strict=True))
         self.read = Stem(shape)
         self.stem = nn.Conv2d(shape.channels * patch, plan.widths[0], 3, padding=1)
-        self.blocks = nn.ModuleList(
-            _blocks(w, depth, context, activation, dropout) for w in plan.widths
-        )
+        self.blocks = nn.ModuleList(_blocks(w, depth, context, activation, dropout) for w in plan.widths)
         self.downs = nn.ModuleList(
             nn.Conv2d(w, v, 3, stride=(-(-a[0] // b[0]), -(-a[1] // b[1])), padding=1)
             for w, v, a, b in zip(plan.widths, plan.widths[1:], plan.sizes, plan.sizes[1:], strict=False)
@@ -189,9 +185,7 @@ class Decoder(nn.Module):
         patch = prod(-(-a // b) for a, b in zip(self.size, plan.sizes[0], strict=True))
         self.tail = nn.Linear(latent, neck * prod(plan.sizes[-1]))
         self.widen = nn.Conv2d(neck, plan.widths[-1], 1)
-        self.blocks = nn.ModuleList(
-            _blocks(w, depth, context, activation, dropout) for w in plan.widths
-        )
+        self.blocks = nn.ModuleList(_blocks(w, depth, context, activation, dropout) for w in plan.widths)
         self.ups = nn.ModuleList(
             nn.Conv2d(v, w * prod(-(-p // q) for p, q in zip(a, b, strict=True)), 1)
             for w, v, a, b in zip(plan.widths, plan.widths[1:], plan.sizes, plan.sizes[1:], strict=False)

@@ -1,67 +1,28 @@
-"""Gaussian mixtures over latents: as distributions, and fitted to codes."""
+"""A Gaussian mixture fitted to the codes after training: how a plain autoencoder generates."""
 
 from __future__ import annotations
 
 import math
+import warnings
 from typing import final
 
 import numpy as np
 import torch
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
 from sklearn.mixture import GaussianMixture
 from torch import Tensor
 
+from ectype.context import Context
+from ectype.errors import DataError
 from ectype.likelihoods import Distribution
-from ectype.noise import Noise, normal, uniform
+from ectype.likelihoods.normal import NormalDistribution
+from ectype.noise import Noise, normal
+from ectype.priors import Posterior, Prior
+from ectype.priors.mixture import LOG_2PI, choose
+from ectype.shapes import Shape
 
-_LOG_2PI = math.log(2 * math.pi)
 _ENOUGH = 20_000  # codes used for a fit; more change the held-out likelihood in the third digit
-
-
-def _choose(logits: Tensor, noise: Noise) -> Tensor:
-    """One component per batch entry, (B, M) to (B,), by the Gumbel-max trick."""
-    u = uniform(logits.shape, noise, logits.device).clamp(1e-20, 1 - 1e-7)
-    return (logits - torch.log(-torch.log(u))).argmax(1)
-
-
-@final
-class NormalMixture(Distribution):
-    """Mixture of diagonal normals; a latent is one site, so log_prob is (B,).
-
-    Arguments:
-        logits: (B, M) weights before the softmax.
-        means, log_scales: (M, D).
-    """
-
-    def __init__(self, logits: Tensor, means: Tensor, log_scales: Tensor) -> None:
-        self.log_w = torch.log_softmax(logits.float(), 1)
-        self.means = means.float()
-        self.log_scales = log_scales.float()
-
-    def log_prob(self, x: Tensor) -> Tensor:
-        # (x - m)^2 / s^2 opened up: three matrix products instead of a (B, M, D) tensor. In bf16 the
-        # large terms would cancel to nothing, so autocast stays off.
-        with torch.autocast(x.device.type, enabled=False):
-            x = x.float()
-            precision = torch.exp(-2 * self.log_scales)
-            square = (x * x) @ precision.T - 2 * x @ (self.means * precision).T
-            square = square + (self.means**2 * precision).sum(1)
-            size = self.log_scales.sum(1) + 0.5 * _LOG_2PI * x.shape[1]
-            log_w = self.log_w.repeat(len(x) // len(self.log_w), 1)
-            return torch.logsumexp(log_w - 0.5 * square - size, 1)
-
-    def draw(self, noise: Noise = None) -> Tensor:
-        m = _choose(self.log_w, noise)
-        e = normal((len(m), self.means.shape[1]), noise, self.means.device)
-        return self.means[m] + torch.exp(self.log_scales[m]) * e
-
-    @property
-    def mean(self) -> Tensor:
-        return self.log_w.exp() @ self.means
-
-    @property
-    def mode(self) -> Tensor:
-        return self.means[self.log_w.argmax(1)]
 
 
 @final
@@ -83,12 +44,12 @@ class FullMixture(Distribution):
         with torch.autocast(x.device.type, enabled=False):
             d = (x.float().unsqueeze(0) - self.means.unsqueeze(1)).transpose(1, 2)  # (M, D, B)
             e = torch.linalg.solve_triangular(self.factors, d, upper=False)
-            size = self.factors.diagonal(dim1=1, dim2=2).log().sum(1) + 0.5 * _LOG_2PI * x.shape[1]
+            size = self.factors.diagonal(dim1=1, dim2=2).log().sum(1) + 0.5 * LOG_2PI * x.shape[1]
             log_w = self.log_w.repeat(len(x) // len(self.log_w), 1)
             return torch.logsumexp(log_w - 0.5 * (e * e).sum(1).T - size, 1)
 
     def draw(self, noise: Noise = None) -> Tensor:
-        m = _choose(self.log_w, noise)
+        m = choose(self.log_w, noise)
         e = normal((len(m), self.means.shape[1]), noise, self.means.device)
         return self.means[m] + (self.factors[m] @ e.unsqueeze(2)).squeeze(2)
 
@@ -101,9 +62,46 @@ class FullMixture(Distribution):
         return self.means[self.log_w.argmax(1)]
 
 
-def fit_mixture(
-    codes: Tensor, held_out: Tensor, vectors: Tensor | None, most: int
-) -> dict[str, Tensor]:
+@final
+class Fitted(Prior):
+    """N(0, 1) while training; afterwards a Gaussian mixture fitted to the codes of the data.
+
+    The number of components is the one whose held-out log-likelihood is highest. With a condition
+    the components' weights depend on it. Ghosh, Sajjadi, Vergari, Black and Schölkopf 2020, "From
+    variational to deterministic autoencoders", section 4 ("ex-post density estimation").
+
+    Arguments:
+        components: the largest number of components tried.
+    """
+
+    after_training = True
+
+    def __init__(self, latent: int, shape: Shape, *, context: int = 0, components: int = 32) -> None:
+        super().__init__(latent, shape, context=context)
+        self.components = components
+        self.register_buffer("ready", torch.zeros(1))
+        self.register_buffer("means", torch.zeros(components, latent))
+        self.register_buffer("factors", torch.eye(latent).repeat(components, 1, 1))
+        self.register_buffer("bias", torch.zeros(components))
+        self.register_buffer("slope", torch.zeros(components, context))
+
+    def forward(self, n: int, context: Context | None, posterior: Posterior) -> Distribution:
+        means = self.get_buffer("means")
+        if not self.get_buffer("ready").item():
+            zero = means.new_zeros(n, self.latent)
+            return NormalDistribution(zero, zero)
+        logits = self.get_buffer("bias").expand(n, -1)
+        if context is not None:
+            logits = logits + context.vector.float() @ self.get_buffer("slope").T
+        return FullMixture(logits, means, self.get_buffer("factors"))
+
+    def fit(self, codes: Tensor, held_out: Tensor, vectors: Tensor | None) -> None:
+        for name, value in fit_mixture(codes, held_out, vectors, self.components).items():
+            self.get_buffer(name).copy_(value)
+        self.get_buffer("ready").fill_(1)
+
+
+def fit_mixture(codes: Tensor, held_out: Tensor, vectors: Tensor | None, most: int) -> dict[str, Tensor]:
     """Fit a mixture to codes (N, D): means, Cholesky factors, weights, and weights by condition.
 
     Components: 1, 2, 4, … up to `most` while there are 5 codes or more for each; the count with the
@@ -125,16 +123,12 @@ def fit_mixture(
         if score > best_score:
             best, best_score = fit, score
     if best is None:
-        raise ValueError("no codes to fit a mixture to")
+        raise DataError("no codes to fit a mixture to")
     return _parameters(best, train, vectors, most)
 
 
 def _quiet_fit(fit: GaussianMixture, train: np.ndarray) -> GaussianMixture:
     """Fit; stopping before convergence is judged by the held-out score, not by a warning."""
-    import warnings
-
-    from sklearn.exceptions import ConvergenceWarning
-
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
         return fit.fit(train)

@@ -1,0 +1,101 @@
+"""The peer's networks as plain modules, layer for layer, without the squashing at the end.
+
+Pythae's networks end in a sigmoid and its loss takes probabilities; ours end in logits. The model is
+the same. `ConvEncoder` exists in two spellings of its last layer, which sees 3 x 3 and emits 1 x 1:
+as a convolution, and as the linear layer that it then is (`LastConv`).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+MLP_LATENT, CONV_LATENT, HIDDEN = 40, 16, 400
+
+
+class MlpEncoder(nn.Module):
+    """x (B, 1, 28, 28) to (B, 80): mean and log scale of 40 latents."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.hidden = nn.Linear(784, HIDDEN)
+        self.out = nn.Linear(HIDDEN, 2 * MLP_LATENT)
+
+    def forward(self, x: Tensor, context: Any = None, seen: Any = None) -> Tensor:
+        h: Tensor = self.out(F.relu(self.hidden(x.flatten(1))))
+        return h
+
+
+class MlpDecoder(nn.Module):
+    """z (B, 40) to logits (B, 1, 28, 28)."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.hidden = nn.Linear(MLP_LATENT, HIDDEN)
+        self.out = nn.Linear(HIDDEN, 784)
+
+    def forward(self, z: Tensor, context: Any = None) -> Tensor:
+        h: Tensor = self.out(F.relu(self.hidden(z)))
+        return h.view(-1, 1, 28, 28)
+
+
+class LastConv(nn.Conv2d):
+    """Conv2d(kernel 4, stride 2, padding 1) on 3 x 3 only, as a linear layer: (B, C, 3, 3) to (B, O, 1, 1).
+
+    The first row and column of its kernel only ever meet padding.
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        # channels last, as both tensors lie in memory, so that flattening copies whole rows
+        weight = self.weight.permute(0, 2, 3, 1)[:, 1:, 1:]
+        return F.linear(x.permute(0, 2, 3, 1).flatten(1), weight.flatten(1), self.bias)[..., None, None]
+
+
+class ConvEncoder(nn.Module):
+    """pythae.models.nn.benchmarks.mnist.Encoder_Conv_VAE_MNIST: x (B, 1, 28, 28) to (B, 32)."""
+
+    def __init__(self, last: type[nn.Conv2d] = nn.Conv2d) -> None:
+        super().__init__()
+        widths = (1, 128, 256, 512, 1024)
+        layers: list[nn.Module] = []
+        for i, (a, b) in enumerate(zip(widths[:-1], widths[1:], strict=True)):
+            conv = last if i == len(widths) - 2 else nn.Conv2d
+            layers += [conv(a, b, 4, 2, padding=1), nn.BatchNorm2d(b), nn.ReLU()]
+        self.layers = nn.Sequential(*layers)
+        self.out = nn.Linear(1024, 2 * CONV_LATENT)
+
+    def forward(self, x: Tensor, context: Any = None, seen: Any = None) -> Tensor:
+        h: Tensor = self.out(self.layers(x).flatten(1))
+        return h
+
+
+class ConvDecoder(nn.Module):
+    """pythae.models.nn.benchmarks.mnist.Decoder_Conv_AE_MNIST: z (B, 16) to logits (B, 1, 28, 28)."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.hidden = nn.Linear(CONV_LATENT, 1024 * 4 * 4)
+        self.layers = nn.Sequential(
+            nn.ConvTranspose2d(1024, 512, 3, 2, padding=1),
+            nn.BatchNorm2d(512),
+            nn.ReLU(),
+            nn.ConvTranspose2d(512, 256, 3, 2, padding=1, output_padding=1),
+            nn.BatchNorm2d(256),
+            nn.ReLU(),
+            nn.ConvTranspose2d(256, 1, 3, 2, padding=1, output_padding=1),
+        )
+
+    def forward(self, z: Tensor, context: Any = None) -> Tensor:
+        h = self.hidden(z).view(-1, 1024, 4, 4)
+        out: Tensor = self.layers(h.contiguous(memory_format=torch.channels_last))
+        return out
+
+
+CASES = {
+    "mlp": (MlpEncoder, MlpDecoder, MLP_LATENT),
+    "conv": (ConvEncoder, ConvDecoder, CONV_LATENT),
+    "conv-linear": (lambda: ConvEncoder(LastConv), ConvDecoder, CONV_LATENT),
+}

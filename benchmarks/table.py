@@ -1,0 +1,160 @@
+"""The README's table of measured results, made from the files in results/.
+
+    ./dev bench table            write it between the README's markers
+    ./dev bench table --show     print it
+
+Every row has what was measured, the number to reach, what was reached with its spread, and the
+command that measures it again. A benchmark without results has no row.
+"""
+
+from __future__ import annotations
+
+import re
+import statistics
+import sys
+from collections.abc import Callable, Iterator
+
+from _record import ROOT, Line, newest
+
+README = ROOT / "README.md"
+BETWEEN = re.compile(r"(<!-- results -->\n).*?(<!-- /?results -->)", re.DOTALL)
+HEAD = "| what | to reach | reached | again |\n|---|---|---|---|\n"
+NETS = {"mlp": "784-400-40 MLP, ≥ 3 ×", "conv": "Pythae's MNIST conv nets, ≥ 1.5 ×"}
+
+Row = tuple[str, str, str]
+
+
+def spread(values: list[float], digits: int) -> str:
+    """Median and range of some values."""
+    middle = f"{statistics.median(values):.{digits}f}"
+    return middle if len(values) == 1 else f"{middle} ({min(values):.{digits}f}–{max(values):.{digits}f})"
+
+
+def grouped(lines: list[Line], *names: str) -> dict[tuple[object, ...], list[Line]]:
+    """Lines by the values of some keys."""
+    found: dict[tuple[object, ...], list[Line]] = {}
+    for line in lines:
+        found.setdefault(tuple(line["key"][name] for name in names), []).append(line)
+    return found
+
+
+def values(lines: list[Line], name: str) -> list[float]:
+    """One figure of several lines."""
+    return [line["figures"][name] for line in lines]
+
+
+def nll_rows(what: str, target: str, lines: list[Line]) -> Iterator[Row]:
+    """Bounds on -log p of static MNIST."""
+    for (threads,), group in grouped(lines, "threads").items():
+        some = group[0]["figures"]
+        nll, error = spread(values(group, "nll"), 2), max(values(group, "error"))
+        time = statistics.median(values(group, "train_seconds")) / 60
+        cpu = statistics.median(values(group, "train_cpu_seconds")) / 60
+        yield (
+            f"{what}, IWAE K = {some['samples']:,}, {some['items']:,} test items, {len(group)} seed(s)",
+            target,
+            f"**{nll}** ± {error:.2f} nats; {time:.1f} min on {threads} thread(s), {cpu:.1f} CPU-min",
+        )
+
+
+def throughput_rows(lines: list[Line]) -> Iterator[Row]:
+    """Milliseconds per training step against the peer's."""
+    for (case, threads), group in grouped(lines, "case", "threads").items():
+        sides = {side: values(some, "ms_per_step") for (side,), some in grouped(group, "side").items()}
+        peer = sides.pop("pythae", None)
+        for side, ours in sides.items():
+            if peer:
+                ratio = statistics.median(peer) / statistics.median(ours)
+                yield (
+                    f"training step against Pythae 0.1.2, {threads} thread(s){side.removeprefix('ectype')}",
+                    NETS[str(case)],
+                    f"**{ratio:.2f} ×**: {spread(ours, 2)} against {spread(peer, 2)} ms",
+                )
+
+
+def scoring_rows(lines: list[Line]) -> Iterator[Row]:
+    """Seconds for the bound of 10,000 items against the peer's."""
+    for (threads,), group in grouped(lines, "threads").items():
+        sides = {str(side): some for (side,), some in grouped(group, "side").items()}
+        peer, exact = sides.pop("pythae", None), sides.get("ectype fp32")
+        for side, some in sides.items():
+            if peer and exact:
+                ratio = statistics.median(values(peer, "seconds")) / statistics.median(
+                    values(some, "seconds")
+                )
+                off = statistics.median(values(some, "nll")) - statistics.median(values(exact, "nll"))
+                moved = "" if some is exact else f"; mean moved by {off:+.4f} nat"
+                yield (
+                    f"IWAE K = 1,000 of {some[0]['figures']['items']:,} items against `get_nll`, "
+                    f"{side.removeprefix('ectype ')}, {threads} thread(s)",
+                    "≥ 2.2 × (fp32)",
+                    f"**{ratio:.2f} ×**: {spread(values(some, 'seconds'), 1)} against "
+                    f"{spread(values(peer, 'seconds'), 1)} s{moved}",
+                )
+
+
+def startup_rows(lines: list[Line]) -> Iterator[Row]:
+    """The command line's start."""
+    for line in lines:
+        some = line["figures"]
+        torch = "torch imported" if some["torch"] else "torch not imported"
+        yield "`ectype --help`", "≤ 0.15 s, without torch", f"**{some['seconds']:.3f} s**, {torch}"
+
+
+def resume_rows(lines: list[Line]) -> Iterator[Row]:
+    """Whether a killed run ends as one that was not."""
+    for line in lines:
+        some = line["figures"]
+        verdict = "identical, bit for bit" if some["identical"] else "**different**"
+        yield f"resumed after SIGKILL at {len(some['killed_after'])} random steps", "identical", verdict
+
+
+ROWS: dict[str, Callable[[list[Line]], Iterator[Row]]] = {
+    "mnist_mlp": lambda lines: nll_rows("static MNIST, VAE 784-400-40", "≤ 89.9 in ≤ 6 min", lines),
+    "mnist_conv": lambda lines: nll_rows("static MNIST, conv VAE", "≤ 85.0 in 30 CPU-min", lines),
+    "throughput": throughput_rows,
+    "scoring": scoring_rows,
+    "startup": startup_rows,
+    "resume": resume_rows,
+}
+
+
+def measured_on(lines: list[Line]) -> str:
+    """One sentence with every machine and version the lines come from."""
+    found = set()
+    for line in lines:
+        m, torch = line["machine"], line["versions"].get("torch")
+        found.add(f"{m['cpu']}, {m['cores']} cores, {m['memory']} GB" + (f", torch {torch}" if torch else ""))
+    return "Measured on: " + "; ".join(sorted(found)) + "." if found else ""
+
+
+def table() -> str:
+    """The table in Markdown, with the machine under it; empty where there are no results."""
+    rows, used = [], []
+    for name, make in ROWS.items():
+        lines = newest(name)
+        used += lines
+        rows += [f"| {' | '.join(row)} | `./dev bench {name}` |\n" for row in make(lines)]
+    return f"{HEAD}{''.join(rows)}\n{measured_on(used)}\n" if rows else ""
+
+
+def filled(page: str) -> str:
+    """The page with the table between its markers; raises ValueError where there are none."""
+    if not BETWEEN.search(page):
+        raise ValueError(
+            "the page has no <!-- results --> and <!-- /results --> lines to put the table between"
+        )
+    return BETWEEN.sub(lambda found: found[1] + table() + found[2], page)
+
+
+def main() -> None:
+    """Write the README's table, or print it."""
+    if "--show" in sys.argv[1:]:
+        print(table())
+        return
+    README.write_text(filled(README.read_text(encoding="utf-8")), encoding="utf-8")
+    print(f"wrote the table into {README}")
+
+
+if __name__ == "__main__":
+    main()

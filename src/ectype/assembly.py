@@ -1,0 +1,170 @@
+"""Spec → model: the only wiring.
+
+    spec = {"model": "vae", "network": "conv", "likelihood": "logistic", "prior": "normal",
+            "latent": 32, "options": {"width": 64, "beta": 0.5}}
+
+Options are flat. Each goes to every part whose constructor has a keyword of that name: width to the
+encoder and the decoder, beta to the model. What no part takes is refused, all problems at once.
+"""
+
+from __future__ import annotations
+
+import inspect
+import math
+import typing
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import torch
+from pydantic import TypeAdapter, ValidationError
+from torch import nn
+
+from ectype.catalog import find
+from ectype.context import Conditioner
+from ectype.data.data import Data
+from ectype.errors import UsageError, did_you_mean
+from ectype.kinds import Kind
+from ectype.models import Model
+from ectype.shapes import Shape
+
+CONTEXT = 128
+"""Width C of the condition vector of every assembled model."""
+
+_WIRED = {"context", "levels", "conditioner"}  # keywords that the wiring supplies, never the user
+
+
+def options_of(part: Callable[..., object]) -> dict[str, Any]:
+    """The options a part takes: keyword-only parameters by name, with their annotation."""
+    init = part.__init__ if inspect.isclass(part) else part  # type: ignore[misc]
+    hints = typing.get_type_hints(init)
+    return {
+        name: hints[name]
+        for name, parameter in inspect.signature(init).parameters.items()
+        if parameter.kind is parameter.KEYWORD_ONLY and name not in _WIRED
+    }
+
+
+def build(
+    model: str,
+    data: Data,
+    *,
+    network: str | None = None,
+    likelihood: str | None = None,
+    prior: str | None = None,
+    latent: int | None = None,
+    seed: int = 0,
+    **options: Any,
+) -> Model:
+    """A new model for this data, a plain nn.Module with freshly drawn weights.
+
+    Arguments:
+        model: a family in the catalog: ae or vae.
+        data: what it is to model; its kind and conditions decide the shapes.
+        network: conv or mlp; default: the kind's.
+        likelihood: bernoulli, logistic, normal, laplace or categorical; default: the kind's.
+        prior: normal, vamp or fitted; default: the family's.
+        latent: numbers in the code; default: grows with the square root of the item's size.
+        seed: of the initial weights.
+        options: keywords of the parts' constructors.
+
+    Raises UsageError naming every option that no part takes or whose value does not fit.
+    """
+    spec = complete(
+        {"model": model, "network": network, "likelihood": likelihood, "prior": prior, "latent": latent},
+        data.kind,
+        options,
+    )
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        built = assemble(spec, data.kind, data.conditions)
+        built.spec = spec
+        built.prior.begin(data.batch(data.splits["train"][:1000]).x)
+    return built
+
+
+def complete(chosen: Mapping[str, Any], kind: Kind, options: Mapping[str, Any]) -> dict[str, Any]:
+    """A full spec from what the user chose: defaults filled in, options checked and converted."""
+    family = find("models", chosen["model"])
+    spec: dict[str, Any] = {
+        "model": chosen["model"],
+        "network": chosen["network"] or kind.network,
+        "likelihood": chosen["likelihood"] or kind.likelihood,
+        "prior": chosen["prior"] or family.default_prior,
+        "latent": chosen["latent"] or default_latent(kind.shape),
+    }
+    if not 1 <= spec["latent"] <= 65536:
+        raise UsageError(f"latent is a number of dimensions from 1 to 65536, not {spec['latent']}")
+    spec["options"] = checked(_parts(spec), options)
+    return spec
+
+
+def default_latent(shape: Shape) -> int:
+    """A power of two near the square root of the number of values, from 2 to 128."""
+    return int(min(128, max(2, 2 ** math.ceil(math.log2(max(2.0, math.sqrt(shape.sites)))))))
+
+
+def checked(parts: Mapping[str, Callable[..., object]], options: Mapping[str, Any]) -> dict[str, Any]:
+    """The options converted to their types; raises one UsageError with every problem in it."""
+    known = {name: hint for part in parts.values() for name, hint in options_of(part).items()}
+    values, problems = {}, []
+    for name, value in options.items():
+        if name not in known:
+            problems.append(f"no part of this model takes '{name}'{did_you_mean(name, known)}")
+            continue
+        try:
+            values[name] = TypeAdapter(known[name]).validate_python(value)
+        except ValidationError as error:
+            problems.append(f"{name}={value!r}: {error.errors()[0]['msg'].lower()}")
+    if problems:
+        raise UsageError("; ".join(problems))
+    return values
+
+
+def _parts(spec: Mapping[str, Any]) -> dict[str, Callable[..., object]]:
+    network = find("networks", spec["network"])
+    return {
+        "model": find("models", spec["model"]),
+        "encoder": network.Encoder,
+        "decoder": network.Decoder,
+        "likelihood": find("likelihoods", spec["likelihood"]),
+        "prior": find("priors", spec["prior"]),
+    }
+
+
+def assemble(spec: Mapping[str, Any], kind: Kind, conditions: Mapping[str, Kind]) -> Model:
+    """The model that a complete spec describes, with weights from the process's generator."""
+    parts = _parts(spec)
+    options = checked(parts, spec["options"])
+
+    def make(part: str, *arguments: object, **wired: object) -> Any:
+        takes = options_of(parts[part])
+        chosen = {k: v for k, v in options.items() if k in takes}
+        return parts[part](*arguments, **wired, **chosen)
+
+    context = CONTEXT if conditions else 0
+    likelihood = make("likelihood", kind.shape, **_levels(parts["likelihood"], kind))
+    family = find("models", spec["model"])
+    conditioner = _conditioner(conditions) if conditions else None
+    latent = spec["latent"]
+    built: Model = make(
+        "model",
+        make("encoder", kind.shape, latent * family.per_latent, context=context),
+        make("decoder", latent, likelihood.numbers, context=context),
+        likelihood,
+        make("prior", latent, kind.shape, context=context),
+        conditioner,
+    )
+    return built
+
+
+def _levels(likelihood: Callable[..., object], kind: Kind) -> dict[str, object]:
+    """What the kind knows about its values and this likelihood asks for."""
+    asked = inspect.signature(likelihood).parameters
+    return {k: v for k, v in kind.likelihood_options.items() if k in asked}
+
+
+def _conditioner(conditions: Mapping[str, Kind]) -> Conditioner:
+    encoders: dict[str, nn.Module] = {
+        name: find("networks", kind.network).Encoder(kind.shape, CONTEXT) for name, kind in conditions.items()
+    }
+    return Conditioner(encoders, CONTEXT)

@@ -1,0 +1,53 @@
+"""A zip of pictures, read in place: nothing is unpacked to disk."""
+
+from __future__ import annotations
+
+import io
+import zipfile
+from functools import partial
+from pathlib import Path, PurePosixPath
+
+from PIL import Image as Pillow
+
+from ectype.data.folder import described, hidden, is_picture
+from ectype.data.found import Found, Picture
+from ectype.errors import DataError
+
+MOST_MEMBERS = 5_000_000
+LARGEST = 512 * 2**20
+"""Bytes one picture may have once unpacked; a picture of more is an attack or a mistake."""
+MOST_BYTES = 256 * 2**30
+
+
+def from_zip(path: Path) -> Found:
+    """All pictures of a zip, in order of their path; sub-folders are read as in `folder`.
+
+    Raises DataError for what is no zip, is encrypted, holds no pictures, or would unpack to an
+    unreasonable size (the sizes are read from the directory before anything is unpacked).
+    """
+    try:
+        archive = zipfile.ZipFile(path)
+    except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError) as error:
+        raise DataError(f"{path}: no readable zip archive ({error})") from None
+    members = [m for m in archive.infolist() if not m.is_dir() and not hidden(PurePosixPath(m.filename))]
+    if len(members) > MOST_MEMBERS or sum(m.file_size for m in members) > MOST_BYTES:
+        raise DataError(f"{path}: unpacks to more than {MOST_BYTES >> 30} GiB or {MOST_MEMBERS:,} files; "
+                        "unpack it yourself if you trust it, and read the folder")
+    chosen = sorted((m for m in members if is_picture(m.filename)), key=lambda m: PurePosixPath(m.filename))
+    if not chosen:
+        raise DataError(f"{path}: the archive {'holds no pictures' if members else 'is empty'}")
+    if any(m.flag_bits & 1 for m in chosen):
+        raise DataError(f"{path}: is encrypted; unpack it and read the folder")
+    found = described([PurePosixPath(m.filename) for m in chosen])
+    found.pictures = [
+        Picture(f"{path}/{m.filename}", partial(_open, archive, m), f"{m.file_size}:{m.CRC}") for m in chosen
+    ]
+    if len(chosen) < len(members):
+        found.notes.append(f"{len(members) - len(chosen)} files that are no pictures were left out")
+    return found
+
+
+def _open(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> Pillow.Image:
+    if member.file_size > LARGEST:
+        raise DataError(f"unpacks to {member.file_size >> 20} MiB, more than a picture may")
+    return Pillow.open(io.BytesIO(archive.read(member)))

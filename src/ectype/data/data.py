@@ -1,0 +1,110 @@
+"""Items of one kind with their conditions, splits and labels; gathered by batch."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, final
+
+import torch
+from torch import Tensor
+
+from ectype.data.batch import Batch
+from ectype.data.store import Resident, Store
+from ectype.errors import UsageError, did_you_mean
+from ectype.kinds import Kind
+from ectype.kinds.image import Image
+from ectype.kinds.label import Label
+from ectype.noise import Noise, PerItem
+
+Indices = Tensor | Sequence[int]
+
+
+@final
+@dataclass(frozen=True)
+class Condition:
+    """One condition of all items.
+
+    Arguments:
+        kind: what it is.
+        stored: (N, *stored form); anything where it is missing.
+        present: (N,) bool.
+    """
+
+    kind: Kind
+    stored: Tensor
+    present: Tensor
+
+
+@final
+@dataclass
+class Data:
+    """Items of one kind.
+
+    Arguments:
+        kind: what an item is.
+        store: the stored arrays.
+        splits: item numbers by name; "all" is always there, and train, select and test are disjoint.
+        given: the conditions by name, with every item's value.
+        labels: (N,) class numbers, -1 where missing, whether or not they are a condition; None: no labels.
+        label_kind: what the numbers mean.
+        names: each item's name, so that results can be written under the same.
+        notes: sentences: what was left out, what was decided and why.
+        source: how to read it again, as JSON (`reading.reread`).
+        factors: further columns of numbers by name, (N,) each: known factors of drawn pictures.
+        captions: a sentence per item, or None.
+        centres: (M, D) the modes of a mixture, in the data's units, or None.
+    """
+
+    kind: Kind
+    store: Store
+    splits: dict[str, Tensor]
+    given: Mapping[str, Condition] = field(default_factory=dict)
+    labels: Tensor | None = None
+    label_kind: Label | None = None
+    names: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    source: dict[str, Any] = field(default_factory=dict)
+    factors: dict[str, Tensor] = field(default_factory=dict)
+    captions: list[str] | None = None
+    centres: Tensor | None = None
+
+    def __len__(self) -> int:
+        return len(self.store)
+
+    @property
+    def conditions(self) -> dict[str, Kind]:
+        """The conditions' kinds by name."""
+        return {name: condition.kind for name, condition in self.given.items()}
+
+    @property
+    def resident(self) -> bool:
+        """Whether the items lie in memory."""
+        return isinstance(self.store, Resident)
+
+    def split(self, name: str) -> Tensor:
+        """The item numbers of a split; raises UsageError for one that does not exist."""
+        if name not in self.splits:
+            raise UsageError(f"there is no split '{name}'{did_you_mean(name, self.splits)}")
+        return self.splits[name]
+
+    def batch(self, indices: Indices, noise: Noise = None) -> Batch:
+        """Items by number: x (B, *form) in model scale, conditions, which are kept, their numbers."""
+        at = torch.as_tensor(indices, dtype=torch.int64)
+        x = self.kind.tensor(self.store.gather(at), noise)
+        given, kept = {}, {}
+        for name, condition in self.given.items():
+            given[name] = condition.kind.tensor(condition.stored.index_select(0, at))
+            kept[name] = condition.present.index_select(0, at)
+        return Batch(x, given, kept, index=at)
+
+    def batches(self, split: str, size: int, seed: int = 0) -> Iterator[Batch]:
+        """A split once, in order; the noise of item i depends on (seed, i) only."""
+        drawn = isinstance(self.kind, Image) and self.kind.binarise == "dynamic"
+        for at in self.split(split).split(size):
+            yield self.batch(at, PerItem(seed, at.tolist()) if drawn else None)
+
+    def items(self, indices: Indices) -> list[Any]:
+        """Raw items by number: pictures, labels, rows."""
+        at = torch.as_tensor(indices, dtype=torch.int64)
+        return [self.kind.unpack(array) for array in self.store.gather(at).numpy()]

@@ -1,0 +1,82 @@
+"""What a source holds, before a kind is fitted to it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from PIL import Image as Pillow
+
+Array = np.ndarray[Any, Any]
+Column = Sequence[str | int | None] | Array
+"""One value per item: names or whole numbers (None: missing), or an array of floats."""
+
+SPLITS = ("train", "select", "test")
+SPLIT_NAMES = {
+    "train": "train", "training": "train",
+    "select": "select", "valid": "select", "val": "select", "validation": "select", "dev": "select",
+    "test": "test", "testing": "test", "t10k": "test",
+}
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A picture that is not decoded yet.
+
+    Arguments:
+        name: where it is, for messages.
+        open: the picture, lazily decoded; may raise whatever Pillow raises for a damaged file.
+        stamp: changes when the file does; names the cached copy.
+    """
+
+    name: str
+    open: Callable[[], Pillow.Image]
+    stamp: str = ""
+
+
+@dataclass
+class Found:
+    """What a source holds: either pictures, or one array whose first axis is the items.
+
+    Arguments:
+        pictures: not decoded yet.
+        values: (N, ...) numbers, perhaps memory-mapped.
+        first: whether channels stand before height and width in `values`; None: not known.
+        columns: further values of each item by name; "label" is the main one.
+        split: each item's official split ("" where it has none), or None.
+        names: each item's name, without folder and ending.
+        notes: what was left out and why, for the reader.
+        captions: a sentence per item.
+        centres: (M, D) the known modes of a mixture.
+        bits: of the values, where the source knows better than the values tell.
+    """
+
+    pictures: list[Picture] | None = None
+    values: Array | None = None
+    first: bool | None = None
+    columns: dict[str, Column] = field(default_factory=dict)
+    split: list[str] | None = None
+    names: list[str] | None = None
+    notes: list[str] = field(default_factory=list)
+    captions: list[str] | None = None
+    centres: Array | None = None
+    bits: int | None = None
+
+    def __len__(self) -> int:
+        if self.pictures is not None:
+            return len(self.pictures)
+        return 0 if self.values is None else len(self.values)
+
+    def keep(self, at: Sequence[int]) -> None:
+        """Forget all items but those; the pictures' order stays."""
+        def chosen(column: Column) -> Column:
+            return column[np.asarray(at)] if isinstance(column, np.ndarray) else [column[i] for i in at]
+
+        self.columns = {name: chosen(column) for name, column in self.columns.items()}
+        self.split = None if self.split is None else [self.split[i] for i in at]
+        self.names = None if self.names is None else [self.names[i] for i in at]
+        self.pictures = None if self.pictures is None else [self.pictures[i] for i in at]
+        self.captions = None if self.captions is None else [self.captions[i] for i in at]
+        self.values = None if self.values is None else self.values[np.asarray(at)]

@@ -1,0 +1,79 @@
+"""What Python hands over: arrays, tensors, lists of pictures, and pairs of such with labels."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from PIL import Image as Pillow
+from torch import Tensor
+
+from ectype.data.found import Column, Found, Picture
+from ectype.errors import DataError
+
+
+def from_python(source: Any) -> Found:
+    """An array, a tensor, a sequence of pictures or rows, or a pair (items, labels).
+
+    Raises DataError for anything else, or where there are more or fewer labels than items.
+    """
+    if isinstance(source, tuple) and len(source) == 2 and not isinstance(source[0], Pillow.Image):
+        found = from_python(source[0])
+        found.columns["label"] = as_column(source[1], len(found), "the labels")
+        return found
+    if isinstance(source, Tensor):
+        return Found(values=source.detach().cpu().numpy(), first=True)
+    if isinstance(source, np.ndarray):
+        return Found(values=source)
+    if isinstance(source, Pillow.Image):
+        source = [source]
+    if isinstance(source, Sequence) and len(source) and isinstance(source[0], Pillow.Image):
+        return _pictures(source)
+    if isinstance(source, Sequence) and not isinstance(source, str | bytes):
+        return _stacked(source)
+    raise DataError(
+        f"data of type {type(source).__name__} cannot be read: give a path, a name, an array, a tensor, a "
+        "list of pictures, or a pair (items, labels)"
+    )
+
+
+def _pictures(source: Sequence[Any]) -> Found:
+    strange = [i for i, item in enumerate(source) if not isinstance(item, Pillow.Image)]
+    if strange:
+        sort = type(source[strange[0]]).__name__
+        raise DataError(f"item {strange[0]} of the list is a {sort}, where others are pictures")
+    return Found(pictures=[Picture(f"item {i}", item.copy) for i, item in enumerate(source)])
+
+
+def _stacked(source: Sequence[Any]) -> Found:
+    if not len(source):
+        raise DataError("an empty list holds no items")
+    first = isinstance(source[0], Tensor)
+    rows = [row.detach().cpu().numpy() if isinstance(row, Tensor) else row for row in source]
+    try:
+        values = np.stack([np.asarray(row) for row in rows])
+    except (ValueError, TypeError):
+        raise DataError("the items of the list have different forms: give equal ones, or pictures") from None
+    return Found(values=values, first=first or None)
+
+
+def as_column(values: Any, n: int, where: str) -> Column:
+    """One value per item: names, whole numbers or floats; None, "" and NaN are missing labels.
+
+    Raises DataError where there are not `n`.
+    """
+    array = values.detach().cpu().numpy() if isinstance(values, Tensor) else np.asarray(values)
+    if array.ndim == 2 and array.shape[1] == 1:
+        array = array[:, 0]
+    if array.ndim != 1 or len(array) != n:
+        raise DataError(f"{where}: form {array.shape} where there are {n} items; give one per item")
+    if array.dtype.kind == "f":
+        gap = np.isnan(array)
+        if (array[~gap] == np.rint(array[~gap])).all():
+            return [None if gone else int(v) for v, gone in zip(array, gap, strict=True)]
+        return array.astype(np.float32)
+    if array.dtype.kind in "bui":
+        return [None if v < 0 else int(v) for v in array.astype(np.int64)]
+    names = [v.decode("utf-8", "replace") if isinstance(v, bytes) else v for v in array.tolist()]
+    return [None if name is None or name == "" or name != name else str(name) for name in names]

@@ -1,0 +1,173 @@
+"""The door of the data room: anything that can be read → `Data`."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from ectype.catalog import DATASETS
+from ectype.data import fitting
+from ectype.data.columns import conditions, factors, labels
+from ectype.data.data import Data
+from ectype.data.found import Found
+from ectype.data.pictures import Size
+from ectype.data.sources import HUB, name_of, open_source
+from ectype.data.splits import digests, split
+from ectype.data.store import chunks
+from ectype.errors import DataError, UsageError, did_you_mean
+from ectype.kinds import Kind
+from ectype.kinds.image import BINARISE
+from ectype.kinds.label import Label
+
+KINDS = ("image", "vector")
+
+
+def read(
+    source: Any, *, kind: str | None = None, given: str | Sequence[str] | None = None, size: Size = None,
+    channels: int | None = None, bits: int | None = None, binarise: str | None = None,
+    limit: float | None = None, strict: bool = False, seed: int = 0,
+) -> Data:
+    """Read data, infer its kind, and split it.
+
+    Arguments:
+        source: a built-in name, a folder or zip of pictures (sub-folder = label), an .npy, .npz or idx file,
+            a folder of idx files, hf:owner/name, or from Python an array, a tensor, a list of pictures, or a
+            pair (items, labels).
+        kind: "image" or "vector"; inferred if not given.
+        given: the condition or conditions to use, such as label; names of the source's columns.
+        size: of pictures in pixels: the longest side, or height and width as 32x48.
+        channels: of pictures: 1 grey, 3 colour, 4 colour and alpha.
+        bits: of pictures, 1 to 16.
+        binarise: grey pictures as black and white: static (drawn once) or dynamic (drawn for each batch).
+        limit: gigabytes the data may take in memory, else it is mapped; by default 40 % of what is free.
+        strict: refuse damaged pictures and missing labels instead of leaving them out.
+        seed: of the splits and of static binarisation.
+
+    Raises DataError for what cannot be read, UsageError for options that do not exist or do not fit.
+    """
+    if kind is not None and kind not in KINDS:
+        raise UsageError(f"kind='{kind}' cannot be read{did_you_mean(kind, KINDS)}")
+    if binarise not in BINARISE:
+        raise UsageError(f"binarise='{binarise}'{did_you_mean(str(binarise), ['static', 'dynamic'])}")
+    where = name_of(source)
+    found = open_source(source)
+    fitted: Kind
+    sort = kind or fitting.infer(found, where)
+    shape = {"size": size, "channels": channels, "bits": bits, "binarise": binarise}
+    if sort == "vector":
+        fitting.refuse(shape, where)
+        fitted, store, parts, hashes = fitting.vectors(found, where, limit=limit, seed=seed)
+    else:
+        plain, store = fitting.images(
+            found, where, size=size, channels=channels, bits=bits, limit=limit, strict=strict
+        )
+        hashes = digests(chunks(store), seed)
+        parts = split(hashes, found.split, found.notes)
+        fitted, store = fitting.binarise(plain, store, binarise, seed, where)
+    options = {"kind": kind, "given": given if given is None or isinstance(given, str) else list(given),
+               **shape, "strict": strict, "seed": seed}
+    data = described(found, fitted, store, parts, strict=strict, where=where)
+    data.given = conditions(found, names_of(given), where, strict)
+    data.source = _source(source, options, parts, hashes)
+    return data
+
+
+def described(
+    found: Found, kind: Kind, store: Any, parts: dict[str, torch.Tensor], *, strict: bool, where: str,
+    label_kind: Label | None = None,
+) -> Data:
+    """Items with the labels, names and factors that came with them, without conditions."""
+    numbers, label_kind = labels(found, label_kind, where, strict)
+    return Data(
+        kind, store, parts, labels=numbers, label_kind=label_kind,
+        names=found.names or [f"{i:0{max(4, len(str(len(store))))}d}" for i in range(len(store))],
+        notes=found.notes, factors=factors(found), captions=found.captions,
+        centres=None if found.centres is None else torch.from_numpy(found.centres),
+    )
+
+
+def names_of(given: str | Sequence[str] | None) -> list[str]:
+    """Conditions' names from "label", "shape,colour" or a sequence."""
+    if given is None:
+        return []
+    return [n.strip() for n in given.split(",") if n.strip()] if isinstance(given, str) else list(given)
+
+
+def _source(
+    source: Any, options: dict[str, Any], parts: dict[str, torch.Tensor], hashes: Any
+) -> dict[str, Any]:
+    path = str(source) if isinstance(source, str | Path) else None
+    named = path is not None and (path in DATASETS or path.startswith(HUB))
+    return {
+        "path": path,
+        "absolute": path if path is None or named else str(Path(path).expanduser().resolve()),
+        "options": {k: list(v) if isinstance(v, tuple) else v for k, v in options.items()},
+        "counts": {name: len(at) for name, at in parts.items()},
+        "digest": hashlib.blake2b(hashes.tobytes(), digest_size=8).hexdigest(),
+    }
+
+
+def reread(source: Mapping[str, Any], *, limit: float | None = None) -> Data:
+    """The data a run was trained on, with the same splits, from `Data.source`.
+
+    Arguments:
+        source: what `Data.source` held.
+        limit: gigabytes the data may take in memory.
+
+    Raises DataError where it was given from Python, is not there any more, or has changed: another
+    content has other splits, and what was trained on could be measured on.
+    """
+    path, absolute = source.get("path"), source.get("absolute")
+    if path is None:
+        raise DataError("this run was trained on data given from Python; name the data to read")
+    there = absolute if absolute == path or Path(str(absolute)).exists() else path
+    options = dict(source["options"])
+    if isinstance(options.get("size"), list):
+        options["size"] = tuple(options["size"])
+    data = read(there, limit=limit, **options)
+    if data.source["digest"] != source["digest"]:
+        raise DataError(
+            f"{there}: has changed since training ({source['counts']['all']} items then, {len(data)} now): "
+            "its splits are others; name the data to use"
+        )
+    data.source = dict(source)
+    return data
+
+
+def read_with(
+    source: Any, kind: Kind, *, conditions: Mapping[str, Kind] | None = None, label_kind: Label | None = None,
+    strict: bool = False, limit: float | None = None, seed: int = 0,
+) -> Data:
+    """A user's items by a kind that is fitted already: all in the split "all".
+
+    Arguments:
+        source: as in `read`.
+        kind: what the items are made to fit: pictures are scaled and converted, rows must have its columns.
+        conditions: kinds by name; items without a known value are read as without that condition.
+        label_kind: what label numbers mean; labels it does not know are missing.
+        strict: refuse damaged pictures and missing or unknown labels.
+        limit: gigabytes the data may take in memory.
+        seed: of static binarisation.
+
+    Raises DataError for what cannot be read or does not fit.
+    """
+    where = name_of(source)
+    found = open_source(source)
+    store = fitting.by_kind(found, kind, where, strict=strict, limit=limit, seed=seed)
+    parts = {"all": torch.arange(len(store))}
+    data = described(found, kind, store, parts, strict=strict, where=where, label_kind=label_kind)
+    wanted = dict(conditions or {})
+    data.given = _known(found, wanted, where, strict)
+    data.source = {"path": str(source) if isinstance(source, str | Path) else None}
+    return data
+
+
+def _known(found: Found, wanted: Mapping[str, Kind], where: str, strict: bool) -> Any:
+    there = {name: kind for name, kind in wanted.items() if name in found.columns}
+    if strict and len(there) < len(wanted):
+        raise DataError(f"{where}: has no column for {', '.join(n for n in wanted if n not in there)}")
+    return conditions(found, list(there), where, strict, kinds=there)

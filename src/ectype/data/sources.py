@@ -1,0 +1,86 @@
+"""Which sort of source a path, a name or a Python value is, and how it is opened."""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from PIL import Image as Pillow
+
+from ectype.catalog import DATASETS, find
+from ectype.data.archive import from_zip
+from ectype.data.files import from_npy, from_npz
+from ectype.data.folder import from_folder, is_picture
+from ectype.data.found import Found, Picture
+from ectype.data.hub import from_hub
+from ectype.data.idx import from_idx, idx_files
+from ectype.data.memory import from_python
+from ectype.errors import DataError, did_you_mean
+
+HUB = "hf:"
+
+
+def open_source(source: Any) -> Found:
+    """What a source holds.
+
+    A string is, in this order: a built-in name, `hf:owner/name`, or a path. Raises DataError for what
+    does not exist or is none of the sorts that can be read.
+    """
+    if isinstance(source, str) and source in DATASETS:
+        found: Found = find("datasets", source)()
+        return found
+    if isinstance(source, str) and source.startswith(HUB):
+        return from_hub(source.removeprefix(HUB))
+    if isinstance(source, str | Path):
+        try:
+            return _open_path(Path(source).expanduser())
+        except OSError as error:
+            raise DataError(f"{source}: cannot be read ({error.strerror or error})") from None
+    return from_python(source)
+
+
+def name_of(source: Any) -> str:
+    """What messages call a source."""
+    return str(source) if isinstance(source, str | Path) else f"the {type(source).__name__} given"
+
+
+def _open_path(path: Path) -> Found:
+    if not path.exists():
+        hint = did_you_mean(str(path), DATASETS) if len(path.parts) == 1 else ""
+        raise DataError(f"{path}: there is no such file, folder or built-in data set{hint}")
+    if path.is_dir():
+        return _open_folder(path)
+    ending = path.suffix.lower()
+    if ending == ".npy":
+        return from_npy(path)
+    if ending == ".npz":
+        return from_npz(path)
+    if ending == ".zip":
+        return from_zip(path)
+    if is_picture(path.name):
+        picture = Picture(str(path), partial(Pillow.open, path))
+        return Found(pictures=[picture], names=[path.stem])
+    if idx_files([path]):
+        return from_idx([path])
+    raise DataError(
+        f"{path}: pictures, .npy, .npz, .zip and idx files can be read, and folders of pictures; this is none"
+    )
+
+
+def _open_folder(path: Path) -> Found:
+    files = sorted(p for p in path.iterdir() if p.is_file())
+    pairs = idx_files(files)
+    if pairs:
+        return from_idx(pairs)
+    found = from_folder(path)
+    if len(found):
+        return found
+    others = [p for p in files if p.suffix.lower() in (".npy", ".npz", ".zip")]
+    if len(others) == 1:
+        return _open_path(others[0])
+    if others:
+        names = ", ".join(p.name for p in others)
+        raise DataError(f"{path}: holds no pictures but {names}; name one of them")
+    anything = next((p for p in path.rglob("*") if p.is_file()), None)
+    raise DataError(f"{path}: the folder {'holds no pictures' if anything else 'is empty'}")

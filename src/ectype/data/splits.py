@@ -1,0 +1,82 @@
+"""Which items are trained on, which choose, and which are only measured.
+
+Deterministic and disjoint in content: items are grouped by a hash of what is stored, keyed with the
+seed, and groups go whole to one split in the order of the hash. A copy of a training picture can
+therefore not be held back to be measured on.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ectype.data.found import SPLITS
+
+Array = np.ndarray[Any, Any]
+HELD_BACK = 0.1
+CARVED_AT_MOST = 5000
+
+
+def digests(parts: Iterable[Array], seed: int) -> Array:
+    """One 64-bit hash of each item's bytes (N,), keyed with the seed."""
+    key = int(seed).to_bytes(16, "little", signed=True)
+    found = bytearray()
+    for part in parts:
+        rows = np.ascontiguousarray(part)
+        for row in rows.reshape(len(rows), -1).view(np.uint8):
+            found += hashlib.blake2b(row.tobytes(), digest_size=8, key=key).digest()
+    return np.frombuffer(bytes(found), np.uint64)
+
+
+def split(hashes: Array, official: Sequence[str] | None, notes: list[str]) -> dict[str, Tensor]:
+    """The splits "train", "select", "test" and "all", as item numbers in ascending order.
+
+    80, 10 and 10 % where the source has no splits of its own (to the size of one group of equal
+    items, at least one item each where there are three different ones). Where it has, they are kept,
+    and what is missing is carved from train: 10 %, at most 5,000.
+
+    Arguments:
+        hashes: (N,) of the items' content.
+        official: each item's own split, "" where it has none; None: there are none.
+        notes: receives a sentence where a split stays empty.
+    """
+    n = len(hashes)
+    where = np.array([SPLITS.index(s) if s else 0 for s in official] if official else np.zeros(n), np.int64)
+    owned = {s for s in official or () if s}
+    if "train" in owned or not owned:
+        for name in ("test", "select"):
+            if name not in owned:
+                pool = int((where == 0).sum()) if owned else n
+                share = max(1, round(pool * HELD_BACK))
+                _carve(hashes, where, SPLITS.index(name), min(share, CARVED_AT_MOST) if owned else share)
+    else:
+        where[:] = 0  # a source of test items only is data like any other
+        return split(hashes, None, notes)
+    parts = {name: torch.from_numpy(np.flatnonzero(where == i)) for i, name in enumerate(SPLITS)}
+    empty = [name for name in ("select", "test") if not len(parts[name])]
+    if empty:
+        notes.append(
+            f"too few different items to hold any back: {' and '.join(empty)} empty, so numbers on train only"
+        )
+    return {**parts, "all": torch.arange(n)}
+
+
+def _carve(hashes: Array, where: Array, code: int, share: int) -> None:
+    """Move about `share` items of train to another split, by their hash; train keeps one group."""
+    at = np.flatnonzero(where == 0)
+    if not len(at):
+        return
+    _, group, counts = np.unique(hashes[at], return_inverse=True, return_counts=True)
+    share = min(share, int(counts.sum()) // 2)
+    # a group larger than the share is moved only when there is nothing else: half the data may be one blank
+    order = np.lexsort((np.arange(len(counts)), counts > share))
+    before = np.cumsum(counts[order]) - counts[order]
+    moved = np.empty(len(counts), bool)
+    moved[order] = before < share
+    moved[order[-1]] = False
+    where[at[moved[group]]] = code

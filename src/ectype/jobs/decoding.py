@@ -1,0 +1,89 @@
+"""Latents to raw items, so that no item depends on how many are made.
+
+Floating-point results may change with the size of a batch: another size, another order of sums.
+Everything here is therefore decoded in chunks of one fixed size. A chunk is always whole (sampling
+makes all of its items and drops those nobody asked for), so the first four of sixteen are exactly
+the four of `--count 4`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+
+from ectype.errors import UsageError
+from ectype.jobs.inputs import context_of, device_of
+from ectype.noise import PerItem, mix
+
+if TYPE_CHECKING:
+    from ectype.likelihoods import Distribution
+    from ectype.runs import Run
+
+CHUNK = 64
+"""Items decoded together, always."""
+
+_PIXELS = 1  # mixed into the seed, so that the noise of p(x | z) is not the noise z was made of
+
+
+def latents(
+    run: Run, count: int, *, given: Mapping[str, Any] | None = None, seed: int = 0, temperature: float = 1.0
+) -> Tensor:
+    """The first `count` latents (N, D) of a seed under the given conditions.
+
+    Arguments:
+        temperature: how far a latent lies from the prior's mean, as a multiple of where it was drawn.
+    """
+    if count < 1:
+        raise UsageError(f"count is at least 1, not {count}")
+    if not temperature >= 0:
+        raise UsageError(f"temperature is 0 or more, not {temperature}")
+    drawn = []
+    with evaluating(run):
+        context = context_of(run, given, CHUNK)
+        for start in range(0, count, CHUNK):
+            p = run.model.latents(CHUNK, context)
+            z = p.draw(PerItem(seed, range(start, start + CHUNK)))
+            drawn.append(z if temperature == 1 else p.mean + temperature * (z - p.mean))
+    return torch.cat(drawn)[:count]
+
+
+def items(
+    run: Run, z: Tensor, *, given: Mapping[str, Any] | None = None, noise: bool = False, seed: int = 0
+) -> list[Any]:
+    """Latents (N, D) decoded to raw items under the given conditions.
+
+    Arguments:
+        noise: draw x from p(x | z) instead of showing its mean; kinds without a mean always draw.
+        seed: of that draw; item i's noise depends on (seed, i) only.
+    """
+    made: list[Any] = []
+    with evaluating(run):
+        context = context_of(run, given, CHUNK)
+        for start in range(0, len(z), CHUNK):
+            part = z[start : start + CHUNK].to(device_of(run))
+            whole = torch.cat([part, part[-1:].expand(CHUNK - len(part), -1)])
+            stream = PerItem(mix(seed, _PIXELS), range(start, start + CHUNK))
+            x = shown(run, run.model.decode(whole, context), noise, stream)
+            made += [run.kind.unpack(array) for array in run.kind.stored(x[: len(part)])]
+    return made
+
+
+def shown(run: Run, p: Distribution, noise: bool, stream: PerItem) -> Tensor:
+    """What is shown of p(x | z), (B, *form): its mean, or a draw where asked or where it has no mean."""
+    return p.draw(stream) if noise or run.model.likelihood.shown == "draw" else p.mean
+
+
+@contextmanager
+def evaluating(run: Run) -> Iterator[None]:
+    """No gradients and no dropout inside the block."""
+    training = run.model.training
+    run.model.eval()
+    try:
+        with torch.inference_mode():
+            yield
+    finally:
+        run.model.train(training)

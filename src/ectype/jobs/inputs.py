@@ -1,0 +1,145 @@
+"""What jobs are given: a run or its path, a source of items or none, conditions by name."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+
+from ectype.errors import DataError, UsageError, did_you_mean
+from ectype.jobs.outputs import tell
+from ectype.noise import PerItem
+
+if TYPE_CHECKING:
+    from ectype.context import Context
+    from ectype.data.batch import Batch
+    from ectype.data.data import Data
+    from ectype.models import Autoencoder
+    from ectype.runs import Run
+
+GIVEN = "given items"
+"""What the items of a source that the user names are called where a split is asked for."""
+
+
+def opened(run: Run | str | Path) -> Run:
+    """The run itself, or the one at a path."""
+    from ectype.runs import load
+
+    return load(run) if isinstance(run, str | Path) else run
+
+
+def reader(run: Run) -> Autoencoder:
+    """The run's model, which has to be one that can read items; UsageError where it cannot."""
+    from ectype.models import Autoencoder
+
+    if not isinstance(run.model, Autoencoder):
+        raise UsageError(
+            f"a {run.spec.get('model', type(run.model).__name__)} only makes new items, it cannot read them: "
+            "use sample, or train a model with an encoder, such as vae or ae"
+        )
+    return run.model
+
+
+def own_data(run: Run) -> Data:
+    """The data the run was trained on, with its splits; UsageError where the run does not say which."""
+    from ectype.data.reading import reread
+
+    source = run.record.get("data")
+    if not source:
+        raise UsageError(
+            "this model does not say what it was trained on (its record.json is not beside it): "
+            "name the items to use"
+        )
+    return reread(source)
+
+
+@dataclass(frozen=True)
+class Items:
+    """Items a job works on.
+
+    Arguments:
+        data: where they are.
+        indices: (N,) their numbers in it.
+        split: what they are called in scores.
+    """
+
+    data: Data
+    indices: Tensor
+    split: str
+
+    def batches(self, size: int = 256, seed: int = 0) -> Iterator[Batch]:
+        """The items once, in order; noise that belongs to item i depends on (seed, i) only."""
+        for at in self.indices.split(size):
+            yield self.data.batch(at, PerItem(seed, at.tolist()))
+
+    @property
+    def names(self) -> list[str]:
+        """Their names where the source has any, else their numbers."""
+        names = self.data.names
+        return [names[i] if names else f"{i:06d}" for i in self.indices.tolist()]
+
+    @property
+    def labels(self) -> Tensor | None:
+        """(N,) class numbers, -1 where missing; None where the source has no labels."""
+        return None if self.data.labels is None else self.data.labels[self.indices]
+
+
+def items_of(run: Run, source: Any = None, *, split: str = "test", count: int | None = None) -> Items:
+    """The items of a source, read the way the run's model knows, or a split of the run's own data.
+
+    Arguments:
+        source: anything `read` takes; None: the data the run was trained on.
+        split: of the run's own data; a source is taken whole.
+        count: items at most, the first ones.
+
+    Raises UsageError for an unknown split, DataError where there are no items.
+    """
+    from ectype.data.reading import read_with
+
+    if count is not None and count < 1:
+        raise UsageError(f"count is at least 1, not {count}")
+    if source is None:
+        data = own_data(run)
+        indices, name = data.split(split), split
+    else:
+        data = read_with(source, run.kind, conditions=run.conditions)
+        indices, name = data.split("all"), GIVEN
+        for note in data.notes:
+            tell(f"note: {note}")
+    if not len(indices):
+        raise DataError(f"there are no items in '{name}': name another split, or items of your own")
+    return Items(data, indices[:count], name)
+
+
+def context_of(run: Run, given: Mapping[str, Any] | None, n: int) -> Context | None:
+    """The context in which `n` items all have the given conditions; None for a model without any.
+
+    A condition the model has and that is not given is its learned null. Raises UsageError for one
+    the model does not have, DataError for a value its kind does not have.
+    """
+    given = given or {}
+    for name in given:
+        if name not in run.conditions:
+            raise UsageError(
+                f"this model cannot be given '{name}'{did_you_mean(name, run.conditions)}"
+                + ("" if run.conditions else ": it was trained without conditions (train --given label)")
+            )
+    conditioner = run.model.conditioner
+    if conditioner is None:
+        return None
+    tensors = {}
+    for name, value in given.items():
+        kind = run.conditions[name]
+        stored = torch.as_tensor(kind.pack(value)).unsqueeze(0)
+        tensors[name] = kind.tensor(stored).to(device_of(run)).expand(n, *kind.shape.form)
+    context: Context = conditioner(tensors, {}, n)
+    return context
+
+
+def device_of(run: Run) -> torch.device:
+    """Where the run's weights are."""
+    return next(run.model.parameters()).device

@@ -1,0 +1,113 @@
+"""What lies between two items: decoded steps of a path between their codes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from ectype.errors import DataError, UsageError
+from ectype.jobs import outputs
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from ectype.runs import Run
+
+OUT = "interpolation.png"
+
+
+def interpolate(
+    run: Run | str | Path,
+    first: str | Path | None = None,
+    second: str | Path | None = None,
+    *,
+    steps: int = 8,
+    mode: Literal["spherical", "linear"] = "spherical",
+    given: Mapping[str, str] | None = None,
+    seed: int = 0,
+    out: Path | None = None,
+    overwrite: bool = False,
+) -> list[Any]:
+    """Items on the way from one to another, both ends included.
+
+    Between two items of yours, between the first two of one source, or, when none is named, between
+    the first two samples of a seed.
+
+    Arguments:
+        run: a run's folder, or its model file.
+        first: an item, or a source whose first two items are the ends.
+        second: the other item.
+        steps: how many items, ends included.
+        mode: spherical keeps to where a normal prior has its mass, linear is the straight line.
+        given: conditions the whole way has, such as label=7.
+        seed: of the two samples.
+        out: one .png with the strip, a .npz, or a folder.
+        overwrite: replace files that exist.
+
+    Raises UsageError for fewer than 2 steps or a model that cannot read named items, DataError where
+    an item cannot be read, OutputError where `out` cannot be written.
+    """
+    from ectype.jobs import decoding
+    from ectype.jobs.inputs import opened
+
+    if steps < 2:
+        raise UsageError(f"steps is at least 2, the two ends, not {steps}")
+    if out is not None:
+        outputs.refuse(out, overwrite)
+    run = opened(run)
+    if first is None:
+        ends = decoding.latents(run, 2, given=given, seed=seed)
+    else:
+        ends = _ends(run, first, second, given)
+    items = decoding.items(run, path(ends, steps, mode), given=given)
+    if out is not None and out.suffix.lower() == ".png":
+        outputs.write(out, run.kind.sheet(items, steps).save, overwrite=overwrite)
+    elif out is not None:
+        outputs.put_items(run.kind, items, out, overwrite=overwrite)
+    return items
+
+
+def _ends(run: Run, first: str | Path, second: str | Path | None, given: Mapping[str, str] | None) -> Tensor:
+    """Codes (2, D) of two items under the given conditions."""
+    import torch
+
+    from ectype.jobs.decoding import evaluating
+    from ectype.jobs.inputs import context_of, device_of, items_of, reader
+
+    model = reader(run)
+    sources = [first] if second is None else [first, second]
+    each = 2 if second is None else 1
+    parts = []
+    for source in sources:
+        items = items_of(run, source, count=each)
+        if len(items.indices) < each:
+            raise DataError(f"{source} holds one item, and a way has two ends: name a second item")
+        parts.append(next(items.batches()).x)
+    with evaluating(run):
+        x = torch.cat(parts).to(device_of(run))
+        return model.posterior(x, context_of(run, given, 2)).mean
+
+
+def path(ends: Tensor, steps: int, mode: Literal["spherical", "linear"] = "spherical") -> Tensor:
+    """Steps (steps, D) from the first to the second of `ends` (2, D).
+
+        spherical   sin((1 - t) ω) / sin ω · a + sin(t ω) / sin ω · b,   ω the angle between a and b
+
+    Shoemake 1985, "Animating rotation with quaternion curves", section 3.3; White 2016, "Sampling
+    generative networks", section 2.1. Where a and b point the same or opposite ways there is no
+    one great circle, and the straight line is taken.
+    """
+    import torch
+
+    if mode not in ("spherical", "linear"):
+        raise UsageError(f"mode is spherical or linear, not '{mode}'")
+    a, b = ends[:1].double(), ends[1:].double()
+    t = torch.linspace(0, 1, steps, dtype=torch.float64, device=ends.device).unsqueeze(1)
+    cosine = torch.nn.functional.cosine_similarity(a, b).clamp(-1, 1)
+    angle = torch.arccos(cosine)
+    if mode == "linear" or float(torch.sin(angle)) < 1e-4:
+        way = (1 - t) * a + t * b
+    else:
+        way = (torch.sin((1 - t) * angle) * a + torch.sin(t * angle) * b) / torch.sin(angle)
+    return way.to(ends.dtype)

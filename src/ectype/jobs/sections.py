@@ -1,0 +1,169 @@
+"""The sections of a report: from a run's record, metrics and pictures to HTML, in reading order."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from ectype.jobs import charts, page
+from ectype.jobs.pictures import CLASSES, COUNT, Pictures
+from ectype.metrics import Score
+
+MOST = 400
+"""Points of a curve at most: more than a screen has, and the page stays small."""
+
+
+def summary(record: Mapping[str, Any]) -> str:
+    """The run in one sentence."""
+    model = record.get("model", {})
+    parts = [f"{model[k]} {k}" for k in ("network", "likelihood", "prior") if model.get(k)]
+    if model.get("latent"):
+        parts.append(f"{model['latent']} latent numbers")
+    text = str(model.get("model", "model")).upper()
+    text += f" ({', '.join(parts)})" if parts else ""
+    return f"{text}, trained on {source(record)}."
+
+
+def samples(pictures: Pictures) -> str:
+    """The first samples, uncurated; then some of each class."""
+    pieces = []
+    if pictures.samples is not None:
+        caption = f"Uncurated: the first {COUNT} seeds, 0 to {COUNT - 1}, in order, none left out."
+        pieces.append(page.figure(page.embed(pictures.samples, "samples", wide=640), caption))
+    if pictures.by_label:
+        rows = "".join(page.labelled_row(name, picture) for name, picture in pictures.by_label.items())
+        more = f" The first {CLASSES} classes." if len(pictures.by_label) >= CLASSES else ""
+        pieces.append(page.figure(rows, f"Asked for each class: seeds 0 to 7, uncurated.{more}"))
+    return page.section("Samples", *pieces)
+
+
+def reconstructions(pictures: Pictures) -> str:
+    """Items and what the model makes of them after reading them."""
+    pieces = [
+        page.figure(page.embed(picture, caption, wide=640), f"{caption[0].upper()}{caption[1:]}.")
+        for caption, picture in pictures.pairs
+    ]
+    if pieces:
+        seen = " These were trained on." if pictures.split == "train" else ""
+        pieces.append(
+            page.paragraph(f"The first items of the {pictures.split} split, in order.{seen}", soft=True)
+        )
+    return page.section("Reconstructions", *pieces)
+
+
+def latents(pictures: Pictures, scores: Sequence[Score]) -> str:
+    """Where items lie in the latent space, and how much each dimension carries."""
+    charts_made = []
+    if pictures.codes is not None and len(pictures.codes) > 1:
+        points, names = charts.plane(pictures.codes)
+        drawn = charts.scatter(points, pictures.labels, "codes of items", names)
+        how = "the two latent numbers" if pictures.codes.shape[1] == 2 else "their principal components"
+        colour = ", coloured by label" if pictures.labels else ""
+        n = len(pictures.codes)
+        caption = f"Codes of {n:,} {pictures.split} items{colour}: {how}."
+        charts_made.append(page.figure(drawn, caption))
+    for score in scores:
+        if score.name == "kl" and score.parts:
+            drawn = charts.bars(
+                score.parts, "KL per latent dimension", ("latent dimension, sorted", "KL, nats")
+            )
+            caption = (
+                f"What each dimension carries ({score.split}, N={score.n:,}): their sum is {score.figures}."
+            )
+            charts_made.append(page.figure(drawn, caption))
+    return page.section("Latent space", grid(charts_made))
+
+
+def grid(figures: Sequence[str]) -> str:
+    """Figures side by side where the screen is wide enough."""
+    return f'<div class="charts">{"".join(figures)}</div>' if figures else ""
+
+
+def training_curves(lines: Sequence[Mapping[str, Any]]) -> str:
+    """One chart per quantity that was watched, train and select together."""
+    made = []
+    outside = False
+    for name, series in quantities(lines).items():
+        drawn, cut = charts.curves(series, f"{name} over training", "nats per item")
+        if drawn:
+            outside = outside or cut
+            made.append(page.figure(drawn, name))
+    note = "The loss is what training makes small; the select split is not trained on." if made else ""
+    note += " The first steps lie outside the frames." if outside else ""
+    return page.section("Training curves", grid(made), page.paragraph(note, soft=True))
+
+
+def quantities(lines: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, list[tuple[float, float]]]]:
+    """Lines of metrics.jsonl as quantity → split → (step, nats) points, thinned to what a screen shows."""
+    found: dict[str, dict[str, list[tuple[float, float]]]] = {}
+    for line in lines:
+        values = {"loss": line.get("loss"), **(line.get("parts") or {})}
+        for name, value in values.items():
+            if isinstance(value, int | float):
+                points = found.setdefault(name, {}).setdefault(str(line["split"]), [])
+                points.append((float(line["step"]), float(value)))
+    for series in found.values():
+        for split, points in series.items():
+            stride = -(-len(points) // MOST)
+            series[split] = points[::-stride][::-1]
+    return found
+
+
+def source(record: Mapping[str, Any]) -> str:
+    """What the data is called."""
+    told = record.get("data") or {}
+    if not told:
+        return "data that was not recorded"
+    return str(told.get("path") or "data given from Python")
+
+
+def counts_of(record: Mapping[str, Any]) -> dict[str, int]:
+    """Items by split, where they were recorded."""
+    return dict((record.get("data") or {}).get("counts") or {})
+
+
+def data(record: Mapping[str, Any], pictures: Pictures) -> str:
+    """What it was trained on, and what was left out."""
+    counts = " · ".join(f"{split} {n:,}" for split, n in counts_of(record).items() if split != "all")
+    options = (record.get("data") or {}).get("options") or {}
+    read = {k: v for k, v in options.items() if v is not None and v is not False}
+    pairs = {"Source": source(record), "Kind": said(record.get("kind", "")), "Items": counts}
+    pairs["Read with"] = said(read)
+    return page.section("Data", page.facts(pairs), page.bullets([str(n) for n in pictures.notes]))
+
+
+def facts_of_training(record: Mapping[str, Any]) -> str:
+    """How it was trained, on what, and how to do it again."""
+    pairs = {"Command": said(record.get("command", "")), "Date": said(record.get("created", ""))}
+    for name, value in record.get("training", {}).items():
+        if name == "seconds":
+            pairs["Wall time"] = spoken_time(float(value))
+        else:
+            pairs[name.replace("_", " ").capitalize()] = said(value)
+    pairs |= {"Model": said(record.get("model", "")), "Machine": said(record.get("machine", ""))}
+    pairs |= {"Versions": said(record.get("versions", "")), "Commit": said(record.get("commit", ""))}
+    return page.section("How it was made", page.facts(pairs))
+
+
+def said(value: Any) -> str:
+    """Anything JSON holds as a line of plain text; what is empty says nothing."""
+    if isinstance(value, Mapping):
+        return ", ".join(f"{k} {said(v)}" for k, v in value.items() if said(v))
+    if isinstance(value, list | tuple):
+        return ", ".join(said(v) for v in value)
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, int):
+        return f"{value:,}" if abs(value) >= 10_000 else str(value)
+    if isinstance(value, float):
+        return f"{value:.6g}"
+    return "" if value is None else str(value)
+
+
+def spoken_time(seconds: float) -> str:
+    """A duration as a person says it: 123 → "2 min 3 s"."""
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes} min" if hours else f"{minutes} min {rest} s"

@@ -1,0 +1,121 @@
+"""A prior bent by learned invertible layers: affine couplings over a standard normal.
+
+    z = (a, b) → (b · exp s(a, c) + t(a, c), a)      log p(z) = log N(f(z); 0, 1) + sum of the s
+
+Each layer moves one half of the numbers by an amount that the other half decides, so it is inverted
+exactly and its Jacobian is triangular. Dinh, Sohl-Dickstein and Bengio 2017, "Density estimation
+using Real NVP", equations 4 to 6. As a prior: Chen et al. 2017, "Variational lossy autoencoder",
+section 3.2.
+"""
+
+from __future__ import annotations
+
+from typing import final
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from ectype.context import Context
+from ectype.errors import UsageError
+from ectype.likelihoods import Distribution
+from ectype.likelihoods.normal import NormalDistribution
+from ectype.noise import Noise, normal
+from ectype.priors import Posterior, Prior
+from ectype.shapes import Shape
+
+_REACH = 2.0  # largest |log scale| of one layer: a layer that could explode would
+
+
+@final
+class Coupling(nn.Module):
+    """Shift and log scale of one half (B, D - D//2) as decided by the other half (B, D//2)."""
+
+    def __init__(self, reads: int, moves: int, context: int, units: int) -> None:
+        super().__init__()
+        self.first = nn.Linear(reads + context, units)
+        self.second = nn.Linear(units, units)
+        self.last = nn.Linear(units, 2 * moves)
+        nn.init.zeros_(self.last.weight)
+        nn.init.zeros_(self.last.bias)
+
+    def forward(self, half: Tensor, vector: Tensor | None) -> tuple[Tensor, Tensor]:
+        h = half if vector is None else torch.cat([half, vector], 1)
+        h = self.last(F.silu(self.second(F.silu(self.first(h)))))
+        shift, log_scale = h.chunk(2, 1)
+        return shift, _REACH * torch.tanh(log_scale / _REACH)
+
+
+@final
+class FlowDistribution(Distribution):
+    """The density of z (B, D); a latent is one site, so log_prob is (B,)."""
+
+    def __init__(self, couplings: nn.ModuleList, n: int, latent: int, vector: Tensor | None) -> None:
+        self.couplings = couplings
+        self.n = n
+        self.latent = latent
+        self.vector = vector
+        self.zero = next(couplings.parameters()).new_zeros(1).expand(n, latent)
+
+    def _vector(self, n: int) -> Tensor | None:
+        """The condition for n latents, K-major."""
+        return None if self.vector is None else self.vector.repeat(n // self.n, 1)
+
+    def log_prob(self, x: Tensor) -> Tensor:
+        # bf16 has 8 bits: too few for numbers whose error adds up over the layers
+        with torch.autocast(x.device.type, enabled=False):
+            z, volume, vector = x.float(), x.new_zeros(len(x)).float(), self._vector(len(x))
+            for coupling in self.couplings:
+                still, moved = z[:, : self.latent // 2], z[:, self.latent // 2 :]
+                shift, log_scale = coupling(still, vector)
+                z = torch.cat([moved * torch.exp(log_scale) + shift, still], 1)
+                volume = volume + log_scale.sum(1)
+            zero = torch.zeros_like(z)
+            return NormalDistribution(zero, zero).log_prob(z).sum(1) + volume
+
+    def inverse(self, z: Tensor) -> Tensor:
+        """From the standard normal's z (B, D) back to the latent."""
+        vector = self._vector(len(z))
+        for coupling in reversed(self.couplings):
+            split = self.latent - self.latent // 2
+            moved, still = z[:, :split], z[:, split:]
+            shift, log_scale = coupling(still, vector)
+            z = torch.cat([still, (moved - shift) * torch.exp(-log_scale)], 1)
+        return z
+
+    def draw(self, noise: Noise = None) -> Tensor:
+        return self.inverse(normal((self.n, self.latent), noise, self.zero.device))
+
+    @property
+    def mean(self) -> Tensor:
+        """Where the centre of the standard normal goes; the true mean has no closed form."""
+        return self.inverse(self.zero)
+
+    @property
+    def mode(self) -> Tensor:
+        return self.mean
+
+
+@final
+class Flow(Prior):
+    """A standard normal bent by affine couplings, on the latent and the condition.
+
+    Arguments:
+        layers: couplings; each moves one half of the latent.
+        units: hidden units of a coupling's two layers.
+    """
+
+    def __init__(
+        self, latent: int, shape: Shape, *, context: int = 0, layers: int = 6, units: int = 256
+    ) -> None:
+        super().__init__(latent, shape, context=context)
+        if latent < 2:
+            raise UsageError("a flow prior needs a latent of 2 or more")
+        if not (0 < layers <= 256 and 0 < units <= 1 << 16):
+            raise UsageError(f"flow needs layers in 1..256 and units in 1..65536, not {layers} and {units}")
+        half, rest = latent // 2, latent - latent // 2
+        self.couplings = nn.ModuleList(Coupling(half, rest, context, units) for _ in range(layers))
+
+    def forward(self, n: int, context: Context | None, posterior: Posterior) -> FlowDistribution:
+        vector = None if context is None else context.vector.float()
+        return FlowDistribution(self.couplings, n, self.latent, vector)

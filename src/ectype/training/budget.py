@@ -1,0 +1,69 @@
+"""Minutes, epochs or steps → a number of steps, settled once at the start.
+
+A time budget becomes a step count by one short trial on a copy of the model. From then on the
+schedule is a function of the step, so it repeats exactly, which a clock in the loop would not.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+from ectype.errors import UsageError
+
+CHECKS = 30
+"""How often a whole run is judged on the select split."""
+
+_TRIAL_SECONDS = 2.0
+_DEFAULT_MINUTES = 5.0
+_MOST = 100_000_000
+
+
+def count_steps(
+    steps: int | None,
+    epochs: float | None,
+    minutes: float | None,
+    per_epoch: int,
+    trial: Callable[[float], int],
+) -> int:
+    """How many steps to train. Exactly one of the three may be given; none is 5 minutes.
+
+    Arguments:
+        per_epoch: steps in one pass over the data.
+        trial: seconds → the number of steps that fit in them (`time_steps`).
+
+    Raises UsageError when more than one is given or one is not positive.
+    """
+    named = {"steps": steps, "epochs": epochs, "minutes": minutes}
+    given = {name: value for name, value in named.items() if value is not None}
+    if len(given) > 1:
+        raise UsageError(f"give one of steps, epochs and minutes, not {' and '.join(given)}")
+    for name, value in given.items():
+        if not 0 < value <= _MOST:
+            raise UsageError(f"{name} has to be above 0 (and below 10^8), got {value}")
+    if steps is not None:
+        return steps
+    if epochs is not None:
+        return max(1, round(epochs * per_epoch))
+    return trial(60 * (minutes if minutes is not None else _DEFAULT_MINUTES))
+
+
+def time_steps(step: Callable[[int], None], check: Callable[[], None], seconds: float) -> int:
+    """How many steps fit into `seconds`, with their checks, by doing some of each.
+
+    The first steps are not counted: kernels are chosen and memory is found in them.
+    """
+    start = time.perf_counter()
+    for i in range(3):
+        step(i)
+    began, done = time.perf_counter(), 0
+    trial = min(_TRIAL_SECONDS, 0.05 * seconds)
+    while time.perf_counter() - began < trial or done < 3:
+        step(3 + done)
+        done += 1
+    each = (time.perf_counter() - began) / done
+    began = time.perf_counter()
+    check()
+    checks = CHECKS * (time.perf_counter() - began)
+    left = seconds - (time.perf_counter() - start) - checks
+    return max(1, int(left / each))

@@ -1,0 +1,119 @@
+"""The one loop, as a generator: whoever iterates logs, draws, stops or saves.
+
+for stage in model.stages:  for step:  for player:  loss → backward → clip → Adam;  average
+every 1/30 of the run: the averaged weights are judged on the select split, the best are kept
+at the end: the best averaged weights become the model's, and `settle` fits what is fitted
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+from ectype.data.data import Data
+from ectype.models import Model
+from ectype.hardware import choose_device, choose_precision
+from ectype.training.session import Session
+from ectype.training.signals import Stop
+from ectype.training.step import Settings, Step
+
+WIRED = {"state", "resume", "stop"}  # keywords that a caller wires up, not options of a run
+_READ_EVERY = 1.0  # seconds between two looks at the metrics
+_SAVE_EVERY = 30.0  # seconds between two writes of the state
+
+
+def fit(
+    model: Model,
+    data: Data,
+    *,
+    steps: int | None = None,
+    epochs: float | None = None,
+    minutes: float | None = None,
+    batch: int = 100,
+    rate: float = 1e-3,
+    decay: float = 0.0,
+    clip: float = 5.0,
+    drop: float = 0.1,
+    half_life: float = 0.02,
+    patience: int = 10,
+    device: str = "auto",
+    precision: str = "auto",
+    threads: int | None = None,
+    seed: int = 0,
+    state: str | Path | None = None,
+    resume: bool = False,
+    stop: Stop | None = None,
+) -> Iterator[Step]:
+    """Train `model` on the train split of `data`; yields a `Step` about once a second.
+
+    When it ends, also when it is closed early, the model holds the best averaged weights.
+
+    Arguments:
+        steps: length of the run in steps; or give epochs, or minutes (default 5 minutes).
+        epochs: length in passes over the train split.
+        minutes: length in time, turned into steps by a short trial.
+        batch: items per step.
+        rate: learning rate at its height; it rises over the first steps and falls as a cosine.
+        decay: decoupled weight decay.
+        clip: longest gradient in units of its running mean; 0: no clipping.
+        drop: share of items whose conditions are dropped, each step and condition anew.
+        half_life: of the weights' running average, as a share of the run; 0: no averaging.
+        patience: checks without a better select loss before stopping; 0: never stop early.
+        device: auto, cpu, cuda, …
+        precision: auto, fp32 or bf16.
+        threads: CPU threads; default: as torch has it.
+        seed: of order and noise.
+        state: file that keeps the run resumable, written every half minute and at the end.
+        resume: go on from that file, bit for bit, with the length and settings it holds.
+        stop: asks the loop to end after the step it is in (see `stop_signals`).
+
+    Raises UsageError for a setting out of range, DataError for an empty train split, ModelFileError
+    where the state cannot be resumed, TrainingError when nothing finite is left.
+    """
+    where = choose_device(device)
+    settings = Settings(
+        batch=batch,
+        rate=rate,
+        decay=decay,
+        clip=clip,
+        drop=drop,
+        half_life=half_life,
+        patience=patience,
+        precision=choose_precision(precision, where, data.kind.shape),
+        threads=threads,
+        seed=seed,
+    )
+    session = Session(model, data, settings, where)
+    file = None if state is None else Path(state)
+    if resume and file is not None:
+        session.resume(file)
+    else:
+        session.begin(steps, epochs, minutes)
+    with closing(_drive(session, file, stop or Stop())) as ticks:
+        yield from ticks
+
+
+def _drive(session: Session, file: Path | None, stop: Stop) -> Iterator[Step]:
+    """Step until the end, a stop or patience runs out; read, save and yield by the clock."""
+    read = saved = time.perf_counter()
+    try:
+        while not session.finished and not stop.signal:
+            session.step()
+            checked = session.check_if_due()
+            now = time.perf_counter()
+            if file is not None and now - saved > _SAVE_EVERY:
+                session.save(file)
+                saved = now
+            if checked or now - read > _READ_EVERY:
+                read = now
+                if not session.finished:
+                    yield session.report()
+        if file is not None:
+            session.save(file)
+        if session.finished:
+            session.settle()
+        yield session.report(stopped=bool(stop.signal))
+    finally:
+        session.hand_over()

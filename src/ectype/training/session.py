@@ -1,0 +1,289 @@
+"""One training in progress: the model, its average, its players, and what has been decided."""
+
+from __future__ import annotations
+
+import copy
+import math
+import time
+from contextlib import AbstractContextManager
+from dataclasses import asdict
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from ectype.data.batch import Batch
+from ectype.data.data import Data
+from ectype.errors import DataError, TrainingError
+from ectype.models import Model, Stage
+from ectype.noise import mix
+from ectype.training.budget import CHECKS, count_steps, time_steps
+from ectype.hardware import computing
+from ectype.training.order import Order
+from ectype.training.player import Player
+from ectype.training.state import Progress, load_state, restore, save_state
+from ectype.training.step import Settings, Step, schedule
+
+_JUDGED = 2000  # select items a check looks at: a standard error of about 2 % of the items' spread
+_HOPELESS = 100  # non-finite steps in a row of reports after which training is given up
+
+
+class Session:
+    """One training in progress. `begin` or `resume` first, then `step` until `finished`."""
+
+    def __init__(self, model: Model, data: Data, settings: Settings, device: torch.device) -> None:
+        if len(data.splits["train"]) == 0:
+            raise DataError("there is nothing to train on: the train split is empty")
+        self.model = model.to(device)
+        self.data = data
+        self.device = device
+        self.configure(settings)
+
+    def configure(self, settings: Settings) -> None:
+        """Take the settings: players, order, and an average that starts at the weights."""
+        self.settings = settings
+        if settings.threads is not None:
+            torch.set_num_threads(settings.threads)
+        _channels_last(self.model)
+        self.average = copy.deepcopy(self.model).requires_grad_(False).eval()
+        self.slow, self.fast = list(self.average.parameters()), list(self.model.parameters())
+        self.players = {
+            name: Player(self.model.player(name), settings.rate, settings.decay, settings.clip)
+            for stage in self.model.stages
+            for name in stage.players
+        }
+        self.order = Order(self.data.splits["train"], settings.batch, settings.seed)
+        self.noise = torch.Generator(device=self.device)
+        self.best: dict[str, Tensor] | None = None
+        self._fresh()
+
+    def begin(self, steps: int | None, epochs: float | None, minutes: float | None) -> None:
+        """Decide how long the run is and stand at step 0."""
+        total = count_steps(steps, epochs, minutes, self.order.per_epoch, self._trial)
+        decisions = {**asdict(self.settings), "threads": torch.get_num_threads(), "total": total}
+        self.progress = Progress(0, decisions)
+
+    @property
+    def total(self) -> int:
+        """Steps planned."""
+        return int(self.progress.decisions["total"])
+
+    @property
+    def early(self) -> bool:
+        """Whether the select loss has not fallen for as many checks as patience allows."""
+        return 0 < self.settings.patience <= self.progress.patience
+
+    @property
+    def finished(self) -> bool:
+        """Whether there is no step left to do."""
+        return self.progress.step >= self.total or self.early
+
+    def step(self) -> None:
+        """One step of every player of the stage, then the average."""
+        began = time.perf_counter()
+        number = self.progress.step
+        self._advance(number, self.total)
+        self.progress.step = number + 1
+        self.progress.seconds += time.perf_counter() - began
+
+    def _advance(self, number: int, total: int) -> None:
+        self.noise.manual_seed(mix(self.settings.seed, number, 2))
+        torch.manual_seed(mix(self.settings.seed, number, 3))  # what dropout draws from
+        self.model.train()
+        self.model.progress = number / total
+        batch = self._batch(self.order.at(number))
+        rate = self.settings.rate * schedule(number, total)
+        names = self._stage(number, total).players
+        for name in names:
+            player = self.players[name]
+            if len(self.players) > 1:
+                for other in self.players.values():
+                    other.own(other is player)
+            with self.computing():
+                loss = self.model.loss(batch, name, self.noise)
+                total_loss = loss.total
+                broken = player.move(total_loss, rate)
+            prefix = f"{name}." if len(names) > 1 else ""
+            self._watch(total_loss, {prefix + k: v for k, v in loss.parts.items()}, broken)
+        self._averaged(number, total)
+        self._items += len(batch)
+
+    def computing(self) -> AbstractContextManager[None]:
+        """The precision of this run, for a block that computes."""
+        return computing(self.model, self.device, self.settings.precision)
+
+    def _batch(self, indices: Tensor) -> Batch:
+        batch = self.data.batch(indices, self.noise).to(self.device)
+        return batch.drop(self.settings.drop, self.noise)
+
+    def _stage(self, number: int, total: int) -> Stage:
+        """The gradient stage that step `number` belongs to."""
+        moving = [stage for stage in self.model.stages if stage.players]
+        end = 0.0
+        for stage in moving:
+            end += stage.share
+            if number < end * total:
+                return stage
+        return moving[-1]
+
+    def _averaged(self, number: int, total: int) -> None:
+        """average ← d · average + (1 - d) · weights, d from the half-life, smaller at the start.
+
+        Every fourth step with d to the fourth: the same half-life for a quarter of the time, which for
+        small networks is 7 % of a step.
+        """
+        if number % 4 != 3 and number != total - 1:
+            return
+        half = self.settings.half_life * total
+        kept = 0.5 ** (1 / half) if half > 0 else 0.0
+        kept = min(kept, (1 + number) / (10 + number)) ** 4
+        with torch.no_grad():
+            torch._foreach_lerp_(self.slow, self.fast, 1 - kept)
+
+    # ---- what is reported ----
+
+    def _fresh(self) -> None:
+        self._sums: dict[str, Tensor] = {}
+        self._count = 0
+        self._items = 0
+        self._since = time.perf_counter()
+        self._select: float | None = None
+
+    def _watch(self, total: Tensor, parts: dict[str, Tensor], broken: Tensor) -> None:
+        """Add to the sums on the device; nothing waits for it here."""
+        for name, value in {"loss": total.detach(), "skipped": broken, **parts}.items():
+            value = value.float().mean()
+            self._sums[name] = self._sums[name] + value if name in self._sums else value
+        self._count += 1
+
+    def report(self, stopped: bool = False) -> Step:
+        """The means since the last report; raises TrainingError when nothing finite is left."""
+        count = max(self._count, 1)
+        means = {name: float(value) / count for name, value in self._sums.items()}
+        skipped = round(means.pop("skipped", 0.0) * count)
+        self.progress.skipped += skipped
+        if skipped == self._count and skipped >= _HOPELESS:
+            raise TrainingError(
+                f"the last {skipped} steps had no finite gradient; lower the rate, or use precision fp32"
+            )
+        elapsed = max(time.perf_counter() - self._since, 1e-9)
+        step = Step(
+            self.progress.step,
+            self.total,
+            self.progress.seconds,
+            means.pop("loss", math.nan),
+            means,
+            self._select,
+            self._items / elapsed,
+            self.progress.skipped,
+            stopped,
+            self.early,
+            self.finished,
+            self.average,
+        )
+        self._fresh()
+        return step
+
+    # ---- the select split ----
+
+    def check_if_due(self) -> bool:
+        """Judge the average on the select split every 1/30 of the run; keep the best weights."""
+        number, every = self.progress.step, max(1, self.total // CHECKS)
+        if number % every and number != self.total:
+            return False
+        loss = self.judge(self.average)
+        if loss is None:
+            return False
+        self._select = loss
+        if self.progress.best is None or loss < self.progress.best:
+            self.progress.best, self.progress.best_step, self.progress.patience = loss, number, 0
+            self.best = {k: v.clone() for k, v in self.average.state_dict().items()}
+        elif self.model.progress >= 0.2:  # before, warm-up and the rising rate decide, not the data
+            self.progress.patience += 1
+        return True
+
+    @torch.no_grad()
+    def judge(self, model: Model) -> float | None:
+        """Mean loss of a model on the select split, the same noise every time; None without one."""
+        began = time.perf_counter()
+        indices = self.data.splits["select"][:_JUDGED]
+        if len(indices) == 0:
+            return None
+        noise = torch.Generator(device=self.device).manual_seed(mix(self.settings.seed, 4))
+        total = torch.zeros((), device=self.device)
+        for part in indices.split(500):
+            batch = self.data.batch(part, noise).to(self.device)
+            with self.computing():
+                total += sum(model.loss(batch, name, noise).each.sum() for name in self._judged(model))
+        loss = float(total) / len(indices)
+        self.progress.seconds += time.perf_counter() - began
+        return loss
+
+    def _judged(self, model: Model) -> tuple[str, ...]:
+        return next(stage.players for stage in reversed(model.stages) if stage.players)
+
+    def settle(self) -> None:
+        """Take the best weights and fit what is computed from the data in one pass."""
+        self.take_best()
+        seed = mix(self.settings.seed, 5)
+        for stage in self.model.stages:
+            if not stage.players:
+                train = (b.to(self.device) for b in self.data.batches("train", 500, seed))
+                select = (b.to(self.device) for b in self.data.batches("select", 500, seed))
+                self.average.settle(train, select)
+
+    def take_best(self) -> None:
+        """The best average so far becomes the average; without a select split, the last one stays."""
+        if self.best is not None:
+            self.average.load_state_dict(self.best)
+
+    def hand_over(self) -> None:
+        """The averaged weights become the model's."""
+        if not self.finished:
+            self.take_best()
+        self.model.requires_grad_(True)
+        self.model.load_state_dict(self.average.state_dict())
+        self.model.progress = 1.0
+        self.model.eval()
+
+    def _trial(self, seconds: float) -> int:
+        """How many steps fit: tried on a copy of everything that moves."""
+        twin = Session(copy.deepcopy(self.model), self.data, self.settings, self.device)
+        twin.progress = Progress(0, {"total": 1000})
+
+        def check() -> None:
+            twin.judge(twin.average)
+
+        return time_steps(lambda i: twin._advance(i, 1000), check, seconds)
+
+    # ---- resuming ----
+
+    def _tensors(self) -> dict[str, Tensor]:
+        out = {f"model/{k}": v for k, v in self.model.state_dict().items()}
+        out |= {f"average/{k}": v for k, v in self.average.state_dict().items()}
+        for name, player in self.players.items():
+            out |= {f"player/{name}/{k}": v for k, v in player.tensors().items()}
+        return out
+
+    def save(self, path: Path) -> None:
+        """Write the state; raises OutputError."""
+        best = {} if self.best is None else {f"best/{k}": v for k, v in self.best.items()}
+        save_state(path, {**self._tensors(), **best}, self.progress)
+
+    def resume(self, path: Path) -> None:
+        """Stand where the state was written; raises ModelFileError."""
+        saved, progress = load_state(path)
+        chosen = {k: v for k, v in progress.decisions.items() if k != "total"}
+        self.configure(Settings(**chosen))
+        best = {k.removeprefix("best/"): v for k, v in saved.items() if k.startswith("best/")}
+        restore(self._tensors(), {k: v for k, v in saved.items() if not k.startswith("best/")}, path)
+        self.best = {k: v.to(self.device) for k, v in best.items()} or None
+        self.progress = progress
+        self.progress.resumed += 1
+
+
+def _channels_last(model: Model) -> None:
+    """Keep convolutions' weights with the channels last, where bf16 kernels want them."""
+    for parameter in model.parameters():
+        if parameter.dim() == 4:
+            parameter.data = parameter.data.contiguous(memory_format=torch.channels_last)
