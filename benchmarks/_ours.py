@@ -31,7 +31,8 @@ def binary_data(parts: dict[str, Array]) -> Data:
     for name, array in parts.items():
         splits[name] = torch.arange(start, start + len(array))
         start += len(array)
-    stored = torch.from_numpy(np.concatenate(list(parts.values())))
+    # a bit is stored as black or white
+    stored = torch.from_numpy(255 * np.concatenate(list(parts.values())))
     return Data(Image(1, (28, 28), bits=1), Resident(stored), {**splits, "all": torch.arange(start)})
 
 

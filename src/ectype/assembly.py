@@ -35,7 +35,7 @@ _WIRED = {"context", "levels", "conditioner"}  # keywords that the wiring suppli
 
 def options_of(part: Callable[..., object]) -> dict[str, Any]:
     """The options a part takes: keyword-only parameters by name, with their annotation."""
-    init = part.__init__ if inspect.isclass(part) else part  # type: ignore[misc]
+    init = vars(part)["__init__"] if inspect.isclass(part) else part
     hints = typing.get_type_hints(init)
     return {
         name: hints[name]

@@ -63,7 +63,7 @@ def computing(model: nn.Module, device: torch.device, precision: str) -> Iterato
     if precision != "bf16":
         yield
     elif device.type == "cpu" and not any(isinstance(m, nn.Conv2d) for m in model.modules()):
-        matmul = torch.backends.mkldnn.matmul
+        matmul = torch.backends.mkldnn.matmul  # type: ignore[attr-defined]
         before = matmul.fp32_precision
         matmul.fp32_precision = "bf16"
         try:

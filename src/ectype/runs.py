@@ -12,6 +12,7 @@ import json
 import os
 import platform
 import subprocess
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
@@ -172,7 +173,7 @@ def machine() -> dict[str, Any]:
     except OSError:
         pass
     facts: dict[str, Any] = {"processor": name, "cores": os.cpu_count(), "system": platform.platform()}
-    if hasattr(os, "sysconf") and "SC_PHYS_PAGES" in os.sysconf_names:
+    if sys.platform != "win32":
         facts["memory"] = round(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / 2**30, 1)
     if torch.cuda.is_available():
         facts["accelerator"] = torch.cuda.get_device_name()

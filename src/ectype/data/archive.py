@@ -31,8 +31,10 @@ def from_zip(path: Path) -> Found:
         raise DataError(f"{path}: no readable zip archive ({error})") from None
     members = [m for m in archive.infolist() if not m.is_dir() and not hidden(PurePosixPath(m.filename))]
     if len(members) > MOST_MEMBERS or sum(m.file_size for m in members) > MOST_BYTES:
-        raise DataError(f"{path}: unpacks to more than {MOST_BYTES >> 30} GiB or {MOST_MEMBERS:,} files; "
-                        "unpack it yourself if you trust it, and read the folder")
+        raise DataError(
+            f"{path}: unpacks to more than {MOST_BYTES >> 30} GiB or {MOST_MEMBERS:,} files; "
+            "unpack it yourself if you trust it, and read the folder"
+        )
     chosen = sorted((m for m in members if is_picture(m.filename)), key=lambda m: PurePosixPath(m.filename))
     if not chosen:
         raise DataError(f"{path}: the archive {'holds no pictures' if members else 'is empty'}")

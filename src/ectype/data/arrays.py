@@ -49,8 +49,10 @@ def check(values: Array, where: str) -> None:
         bad += (np.flatnonzero(rows) + i * CHUNK).tolist()
     if bad:
         shown = ", ".join(map(str, bad[:5])) + (", …" if len(bad) > 5 else "")
-        raise DataError(f"{where}: NaN or infinity in {len(bad)} of {len(values)} items (numbers {shown}); "
-                        "remove or fill them first")
+        raise DataError(
+            f"{where}: NaN or infinity in {len(bad)} of {len(values)} items (numbers {shown}); "
+            "remove or fill them first"
+        )
 
 
 def survey(values: Array) -> Survey:
@@ -94,8 +96,14 @@ def squared(values: Array, size: tuple[int, int] | None, where: str) -> Array:
 
 
 def image_store(
-    found: Found, where: str, *, size: Size = None, channels: int | None = None, bits: int | None = None,
-    limit: float | None = None, fitted: Image | None = None,
+    found: Found,
+    where: str,
+    *,
+    size: Size = None,
+    channels: int | None = None,
+    bits: int | None = None,
+    limit: float | None = None,
+    fitted: Image | None = None,
 ) -> tuple[Image, Store]:
     """An array of pictures as its kind and store.
 

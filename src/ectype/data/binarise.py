@@ -24,8 +24,10 @@ def binarised(store: Store, kind: Image, seed: int) -> Store:
     Raises DataError where the data is too large to be held.
     """
     if not isinstance(store, Resident):
-        raise DataError("static binarisation holds the drawn pictures in memory and they do not fit; "
-                        "use binarise='dynamic', a smaller size, or a larger limit")
+        raise DataError(
+            "static binarisation holds the drawn pictures in memory and they do not fit; "
+            "use binarise='dynamic', a smaller size, or a larger limit"
+        )
     out = torch.empty(store.tensor.shape, dtype=torch.uint8)
     form = store.tensor.shape[1:]
     for block, start in enumerate(range(0, len(store), BLOCK)):
@@ -38,8 +40,10 @@ def binarised(store: Store, kind: Image, seed: int) -> Store:
 
 def refuse_binary(where: str) -> None:
     """Raise DataError: pictures that are to be binarised already are."""
-    raise DataError(f"{where}: the pictures are black and white already; leave binarise out "
-                    "(binarised twice they would compare with no published number)")
+    raise DataError(
+        f"{where}: the pictures are black and white already; leave binarise out "
+        "(binarised twice they would compare with no published number)"
+    )
 
 
 def black_and_white(kind: Image, store: Store) -> bool:

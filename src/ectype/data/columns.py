@@ -17,9 +17,7 @@ from ectype.kinds.label import Label
 from ectype.kinds.vector import Vector
 
 
-def labels(
-    found: Found, kind: Label | None, where: str, strict: bool
-) -> tuple[Tensor | None, Label | None]:
+def labels(found: Found, kind: Label | None, where: str, strict: bool) -> tuple[Tensor | None, Label | None]:
     """The main labels as class numbers (N,), -1 where missing, and what they mean; None where there are none.
 
     Arguments:
@@ -53,8 +51,10 @@ def conditions(
     made = {}
     for name in names:
         if name not in found.columns:
-            there = did_you_mean(name, found.columns) if found.columns else (
-                "; put the pictures of each label into a sub-folder, or give pairs (items, labels)"
+            there = (
+                did_you_mean(name, found.columns)
+                if found.columns
+                else ("; put the pictures of each label into a sub-folder, or give pairs (items, labels)")
             )
             raise DataError(f"{where}: there is no '{name}' to be given{there}")
         column = found.columns[name]

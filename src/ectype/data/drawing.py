@@ -24,8 +24,12 @@ SIDE = 32
 FINE = 4
 """Each pixel is the mean of FINE x FINE points."""
 COLOURS = {
-    "red": (214, 48, 49), "orange": (240, 140, 30), "yellow": (238, 204, 60),
-    "green": (46, 160, 80), "blue": (44, 100, 200), "purple": (140, 70, 180),
+    "red": (214, 48, 49),
+    "orange": (240, 140, 30),
+    "yellow": (238, 204, 60),
+    "green": (46, 160, 80),
+    "blue": (44, 100, 200),
+    "purple": (140, 70, 180),
 }
 PERIODS = {"circle": 0, "square": 90, "triangle": 120, "star": 72}
 SIZES = (4.0, 10.0)
@@ -41,9 +45,12 @@ def draw(n: int, seed: int) -> Found:
     size = random.uniform(*SIZES, n)
     x, y = (random.uniform(size, SIDE - size) for _ in range(2))
     rotation = random.uniform(0, 1, n) * np.array(list(PERIODS.values()))[shape]
-    cover = np.stack([
-        _cover(kinds[s], *place) for s, *place in zip(shape, x, y, size, rotation, strict=True)
-    ]).astype(np.float32) / 255
+    cover = (
+        np.stack(
+            [_cover(kinds[s], *place) for s, *place in zip(shape, x, y, size, rotation, strict=True)]
+        ).astype(np.float32)
+        / 255
+    )
     ink = np.array(list(COLOURS.values()), np.float32)[colour]
     values = 255 + cover[..., None] * (ink[:, None, None] - 255)
     words = [kinds[s] for s in shape]
@@ -54,9 +61,14 @@ def draw(n: int, seed: int) -> Found:
     ]
     numbers = {"size": size, "x": x, "y": y, "rotation": rotation}
     return Found(
-        values=np.rint(values).astype(np.uint8), captions=captions,
-        columns={"label": words, "shape": words, "colour": tints,
-                 **{name: column.astype(np.float32) for name, column in numbers.items()}},
+        values=np.rint(values).astype(np.uint8),
+        captions=captions,
+        columns={
+            "label": words,
+            "shape": words,
+            "colour": tints,
+            **{name: column.astype(np.float32) for name, column in numbers.items()},
+        },
     )
 
 

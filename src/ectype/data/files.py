@@ -124,5 +124,6 @@ def _declared(file: IO[bytes], where: str) -> int:
 
 
 def _reason(error: Exception) -> str:
-    text = str(error).strip().splitlines()
-    return "pickled Python objects are never opened" if text and "ickle" in text[0] else "".join(text[:1])
+    text = "".join(str(error).strip().splitlines()[:1])
+    pickled = "pickle" in text.lower() or "Python objects" in text
+    return "pickled Python objects are never opened" if pickled else text

@@ -39,12 +39,20 @@ def refuse(options: Mapping[str, Any], where: str) -> None:
     """Raise UsageError where options for pictures were given for rows."""
     set_ = [name for name, value in options.items() if value is not None]
     if set_:
-        raise UsageError(f"{where}: {', '.join(set_)} are for pictures, and these are rows of numbers; "
-                         "leave them out, or say kind='image'")
+        raise UsageError(
+            f"{where}: {', '.join(set_)} are for pictures, and these are rows of numbers; "
+            "leave them out, or say kind='image'"
+        )
 
 
 def images(
-    found: Found, where: str, *, size: Size, channels: int | None, bits: int | None, limit: float | None,
+    found: Found,
+    where: str,
+    *,
+    size: Size,
+    channels: int | None,
+    bits: int | None,
+    limit: float | None,
     strict: bool,
 ) -> tuple[Image, Store]:
     """Pictures or an array of them as their kind (not binarised yet) and store."""
@@ -52,9 +60,7 @@ def images(
         if found.values is None:
             raise DataError(f"{where}: holds no items")
         arrays.check(found.values, where)
-        kind, store = arrays.image_store(
-            found, where, size=size, channels=channels, bits=bits, limit=limit
-        )
+        kind, store = arrays.image_store(found, where, size=size, channels=channels, bits=bits, limit=limit)
     else:
         kind, store = _decoded(found, where, size, channels, bits, limit=limit, strict=strict)
     first = store.gather(torch.tensor([0]))
@@ -64,7 +70,13 @@ def images(
 
 
 def _decoded(
-    found: Found, where: str, size: Size, channels: int | None, bits: int | None, *, limit: float | None,
+    found: Found,
+    where: str,
+    size: Size,
+    channels: int | None,
+    bits: int | None,
+    *,
+    limit: float | None,
     strict: bool,
 ) -> tuple[Image, Store]:
     forms = pictures.survey(found, where, strict)
@@ -134,9 +146,7 @@ def _rows(found: Found, where: str, limit: float | None) -> Store:
     return arrays.vector_store(found.values, limit)
 
 
-def by_kind(
-    found: Found, kind: Kind, where: str, *, strict: bool, limit: float | None, seed: int
-) -> Store:
+def by_kind(found: Found, kind: Kind, where: str, *, strict: bool, limit: float | None, seed: int) -> Store:
     """Stored arrays of items that are made to fit a kind; raises DataError where they cannot."""
     if isinstance(kind, Vector):
         store = _rows(found, where, limit)

@@ -12,8 +12,25 @@ from PIL import Image as Pillow
 from ectype.data.found import SPLIT_NAMES, Column, Found, Picture
 
 ENDINGS = {
-    ".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".gif", ".bmp", ".dib", ".webp", ".tif", ".tiff", ".ppm",
-    ".pgm", ".pbm", ".pnm", ".jp2", ".ico", ".tga", ".avif",
+    ".png",
+    ".jpg",
+    ".jpeg",
+    ".jpe",
+    ".jfif",
+    ".gif",
+    ".bmp",
+    ".dib",
+    ".webp",
+    ".tif",
+    ".tiff",
+    ".ppm",
+    ".pgm",
+    ".pbm",
+    ".pnm",
+    ".jp2",
+    ".ico",
+    ".tga",
+    ".avif",
 }
 
 

@@ -15,9 +15,16 @@ Column = Sequence[str | int | None] | Array
 
 SPLITS = ("train", "select", "test")
 SPLIT_NAMES = {
-    "train": "train", "training": "train",
-    "select": "select", "valid": "select", "val": "select", "validation": "select", "dev": "select",
-    "test": "test", "testing": "test", "t10k": "test",
+    "train": "train",
+    "training": "train",
+    "select": "select",
+    "valid": "select",
+    "val": "select",
+    "validation": "select",
+    "dev": "select",
+    "test": "test",
+    "testing": "test",
+    "t10k": "test",
 }
 
 
@@ -71,6 +78,7 @@ class Found:
 
     def keep(self, at: Sequence[int]) -> None:
         """Forget all items but those; the pictures' order stays."""
+
         def chosen(column: Column) -> Column:
             return column[np.asarray(at)] if isinstance(column, np.ndarray) else [column[i] for i in at]
 

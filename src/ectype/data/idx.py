@@ -38,8 +38,10 @@ def from_idx(files: Sequence[Path]) -> Found:
     images.sort(key=lambda file: SPLITS.index(_split(file) or "train"))
     blocks = [_load(file) for file in images]
     if len({block.shape[1:] for block in blocks}) > 1:
-        raise DataError(f"{images[0].parent}: the files hold pictures of different sizes: "
-                        + ", ".join(f"{f.name} {b.shape}" for f, b in zip(images, blocks, strict=True)))
+        raise DataError(
+            f"{images[0].parent}: the files hold pictures of different sizes: "
+            + ", ".join(f"{f.name} {b.shape}" for f, b in zip(images, blocks, strict=True))
+        )
     found = Found(values=blocks[0] if len(blocks) == 1 else np.concatenate(blocks))
     column: list[Any] = []
     for file, block in zip(images, blocks, strict=True):

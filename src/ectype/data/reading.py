@@ -27,9 +27,17 @@ KINDS = ("image", "vector")
 
 
 def read(
-    source: Any, *, kind: str | None = None, given: str | Sequence[str] | None = None, size: Size = None,
-    channels: int | None = None, bits: int | None = None, binarise: str | None = None,
-    limit: float | None = None, strict: bool = False, seed: int = 0,
+    source: Any,
+    *,
+    kind: str | None = None,
+    given: str | Sequence[str] | None = None,
+    size: Size = None,
+    channels: int | None = None,
+    bits: int | None = None,
+    binarise: str | None = None,
+    limit: float | None = None,
+    strict: bool = False,
+    seed: int = 0,
 ) -> Data:
     """Read data, infer its kind, and split it.
 
@@ -68,8 +76,13 @@ def read(
         hashes = digests(chunks(store), seed)
         parts = split(hashes, found.split, found.notes)
         fitted, store = fitting.binarise(plain, store, binarise, seed, where)
-    options = {"kind": kind, "given": given if given is None or isinstance(given, str) else list(given),
-               **shape, "strict": strict, "seed": seed}
+    options = {
+        "kind": kind,
+        "given": given if given is None or isinstance(given, str) else list(given),
+        **shape,
+        "strict": strict,
+        "seed": seed,
+    }
     data = described(found, fitted, store, parts, strict=strict, where=where)
     data.given = conditions(found, names_of(given), where, strict)
     data.source = _source(source, options, parts, hashes)
@@ -77,15 +90,27 @@ def read(
 
 
 def described(
-    found: Found, kind: Kind, store: Any, parts: dict[str, torch.Tensor], *, strict: bool, where: str,
+    found: Found,
+    kind: Kind,
+    store: Any,
+    parts: dict[str, torch.Tensor],
+    *,
+    strict: bool,
+    where: str,
     label_kind: Label | None = None,
 ) -> Data:
     """Items with the labels, names and factors that came with them, without conditions."""
     numbers, label_kind = labels(found, label_kind, where, strict)
     return Data(
-        kind, store, parts, labels=numbers, label_kind=label_kind,
+        kind,
+        store,
+        parts,
+        labels=numbers,
+        label_kind=label_kind,
         names=found.names or [f"{i:0{max(4, len(str(len(store))))}d}" for i in range(len(store))],
-        notes=found.notes, factors=factors(found), captions=found.captions,
+        notes=found.notes,
+        factors=factors(found),
+        captions=found.captions,
         centres=None if found.centres is None else torch.from_numpy(found.centres),
     )
 
@@ -139,8 +164,14 @@ def reread(source: Mapping[str, Any], *, limit: float | None = None) -> Data:
 
 
 def read_with(
-    source: Any, kind: Kind, *, conditions: Mapping[str, Kind] | None = None, label_kind: Label | None = None,
-    strict: bool = False, limit: float | None = None, seed: int = 0,
+    source: Any,
+    kind: Kind,
+    *,
+    conditions: Mapping[str, Kind] | None = None,
+    label_kind: Label | None = None,
+    strict: bool = False,
+    limit: float | None = None,
+    seed: int = 0,
 ) -> Data:
     """A user's items by a kind that is fitted already: all in the split "all".
 

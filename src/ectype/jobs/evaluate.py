@@ -6,7 +6,7 @@ import json
 import math
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from ectype.errors import EctypeError, UsageError
 from ectype.jobs import outputs
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 EVALUATION_FILE = "evaluation.json"
 _MEAN_OF = 10_000
+LEAST = 100
+"""Items below which a mean over items says little."""
 
 
 def evaluate(
@@ -84,14 +86,22 @@ def _bounded(run: Run, model: Autoencoder, items: Items, samples: int, seed: int
 
     device = device_of(run)
     found = bounds(model, (b.to(device) for b in items.batches(seed=seed)), samples=samples, seed=seed)
+    known = ", ".join(run.conditions)
     scores = bound_scores(
-        found, items.split, seed=seed, sites=run.kind.shape.sites, discrete=model.likelihood.discrete
+        found,
+        items.split,
+        seed=seed,
+        sites=run.kind.shape.sites,
+        discrete=model.likelihood.discrete,
+        note=f"log p(x | {known}) of items that have it" if known else "",
     )
     batches = (b.to(device) for b in items.batches(seed=seed))
     return scores + activity(model, batches, split=items.split, seed=seed)
 
 
-def bound_scores(found: Bounds, split: str, *, seed: int, sites: int, discrete: bool) -> list[Score]:
+def bound_scores(
+    found: Bounds, split: str, *, seed: int, sites: int, discrete: bool, note: str = ""
+) -> list[Score]:
     """Bounds as scores: mean over the items ± its standard error.
 
     Arguments:
@@ -100,41 +110,26 @@ def bound_scores(found: Bounds, split: str, *, seed: int, sites: int, discrete: 
         seed: of the noise.
         sites: values per item; bits/dim = -bound / (sites · log 2).
         discrete: whether log p(x) is a probability; a density has no bits/dim.
+        note: what else a reader has to know.
     """
     from ectype.metrics import Score, mean_error
 
-    note = (
-        "" if discrete else "a density, in the model's own scale: comparable between models of this data only"
-    )
+    if not discrete:
+        note = "; ".join([*([note] if note else []), "a density in the model's own scale, not a probability"])
+    best = f"iwae-{found.samples}"
+    rows: list[tuple[str, Tensor, str, Literal["higher", "lower"], str]] = [
+        ("elbo", found.elbo, "nats", "higher", note),
+        (best, found.iwae, "nats", "higher", note),
+        ("distortion", found.distortion, "nats", "lower", ""),
+    ]
+    if discrete:
+        bits = found.iwae / (-sites * math.log(2))
+        rows.append(("bits/dim", bits, "bits", "lower", f"at most; from the {best} bound"))
     scores = []
-    for name, each in (("elbo", found.elbo), (f"iwae-{found.samples}", found.iwae)):
+    for name, each, unit, better, said in rows:
         value, error = mean_error(each)
         scores.append(
-            Score(
-                name, value, "nats", "higher", len(each), split, seed=seed, error=error, least=100, note=note
-            )
-        )
-    value, error = mean_error(found.distortion)
-    scores.append(
-        Score("distortion", value, "nats", "lower", len(found.elbo), split, seed=seed, error=error, least=100)
-    )
-    if discrete:
-        bits = -1 / (sites * math.log(2))
-        value, error = mean_error(found.iwae * bits)
-        note = f"at most, from the iwae-{found.samples} bound"
-        scores.append(
-            Score(
-                "bits/dim",
-                value,
-                "bits",
-                "lower",
-                len(found.iwae),
-                split,
-                seed=seed,
-                error=error,
-                least=100,
-                note=note,
-            )
+            Score(name, value, unit, better, len(each), split, seed=seed, error=error, least=LEAST, note=said)
         )
     return scores
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import shlex
 import sys
 import time
@@ -193,7 +194,9 @@ class _Training:
             raise outputs.cannot_write(self.folder, error) from error
 
     def _write(self, step: Step, file: Any) -> None:
-        rows = [{"split": "train", "loss": step.loss, "parts": step.parts}] if step.loss == step.loss else []
+        rows: list[dict[str, Any]] = []
+        if math.isfinite(step.loss):
+            rows.append({"split": "train", "loss": step.loss, "parts": step.parts})
         if step.select is not None:
             rows.append({"split": "select", "loss": step.select, "parts": {}})
         for row in rows:
@@ -292,4 +295,4 @@ def _board(folder: Path) -> Any:
         from torch.utils.tensorboard import SummaryWriter
     except ImportError as error:
         raise MissingExtra("tensorboard", "tensorboard") from error
-    return SummaryWriter(str(folder / "tensorboard"))  # type: ignore[no-untyped-call]
+    return SummaryWriter(str(folder / "tensorboard"))

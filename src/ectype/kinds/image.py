@@ -158,7 +158,10 @@ class Image(Kind):
 
     def state(self) -> dict[str, Any]:
         return {
-            "channels": self.channels, "size": list(self.size), "bits": self.depth, "binarise": self.binarise
+            "channels": self.channels,
+            "size": list(self.size),
+            "bits": self.depth,
+            "binarise": self.binarise,
         }
 
     @classmethod

@@ -36,6 +36,8 @@ def upright_size(image: Pillow.Image) -> tuple[int, int]:
     width, height = image.size
     if image.format == "PNG" and "exif" not in image.info:
         return height, width  # asking further would decode the whole file
+    if image.format == "TIFF":
+        return height, width  # Pillow has turned it already
     return (width, height) if image.getexif().get(0x0112) in _TURNED else (height, width)
 
 

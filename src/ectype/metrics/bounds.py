@@ -17,9 +17,9 @@ import torch
 from torch import Tensor
 
 from ectype.data.batch import Batch
+from ectype.hardware import computing
 from ectype.models import Autoencoder
 from ectype.noise import PerItem
-from ectype.hardware import computing
 
 _VALUES = 1_200_000  # decoded numbers per chunk; from 4 million on, page faults double the time
 

@@ -97,9 +97,19 @@ class _Plan:
         self.widths = [int(width * min(growth**i, 4)) for i in range(len(self.sizes))]
 
 
-def _blocks(channels: int, depth: int, context: int, activation: str, dropout: float) -> nn.ModuleList:
-    act = activation_called(activation)
-    return nn.ModuleList(Block(channels, context, act, dropout) for _ in range(depth))
+@final
+class Level(nn.Module):
+    """The blocks of one level, one after the other."""
+
+    def __init__(self, channels: int, depth: int, context: int, activation: str, dropout: float) -> None:
+        super().__init__()
+        act = activation_called(activation)
+        self.blocks = nn.ModuleList(Block(channels, context, act, dropout) for _ in range(depth))
+
+    def forward(self, h: Tensor, context: Context | None) -> Tensor:
+        for block in self.blocks:
+            h = block(h, context)
+        return h
 
 
 @final
@@ -135,7 +145,7 @@ class Encoder(nn.Module):
         patch = prod(-(-a // b) for a, b in zip(shape.size, plan.sizes[0], strict=True))
         self.read = Stem(shape)
         self.stem = nn.Conv2d(shape.channels * patch, plan.widths[0], 3, padding=1)
-        self.blocks = nn.ModuleList(_blocks(w, depth, context, activation, dropout) for w in plan.widths)
+        self.levels = nn.ModuleList(Level(w, depth, context, activation, dropout) for w in plan.widths)
         self.downs = nn.ModuleList(
             nn.Conv2d(w, v, 3, stride=(-(-a[0] // b[0]), -(-a[1] // b[1])), padding=1)
             for w, v, a, b in zip(plan.widths, plan.widths[1:], plan.sizes, plan.sizes[1:], strict=False)
@@ -147,9 +157,8 @@ class Encoder(nn.Module):
     def forward(self, x: Tensor, context: Context | None = None, seen: Tensor | None = None) -> Tensor:
         h = space_to_depth(self.read(x, seen), self.size, self.sizes[0])
         h = self.stem(h.contiguous(memory_format=torch.channels_last))
-        for i, blocks in enumerate(self.blocks):
-            for block in blocks:  # type: ignore[union-attr]
-                h = block(h, context)
+        for i, level in enumerate(self.levels):
+            h = level(h, context)
             if i < len(self.downs):
                 h = self.downs[i](self.activation(h))
         h = self.activation(self.neck(self.activation(h)))
@@ -185,7 +194,7 @@ class Decoder(nn.Module):
         patch = prod(-(-a // b) for a, b in zip(self.size, plan.sizes[0], strict=True))
         self.tail = nn.Linear(latent, neck * prod(plan.sizes[-1]))
         self.widen = nn.Conv2d(neck, plan.widths[-1], 1)
-        self.blocks = nn.ModuleList(_blocks(w, depth, context, activation, dropout) for w in plan.widths)
+        self.levels = nn.ModuleList(Level(w, depth, context, activation, dropout) for w in plan.widths)
         self.ups = nn.ModuleList(
             nn.Conv2d(v, w * prod(-(-p // q) for p, q in zip(a, b, strict=True)), 1)
             for w, v, a, b in zip(plan.widths, plan.widths[1:], plan.sizes, plan.sizes[1:], strict=False)
@@ -196,9 +205,8 @@ class Decoder(nn.Module):
     def forward(self, z: Tensor, context: Context | None = None) -> Tensor:
         h = self.tail(z.flatten(1)).view(z.shape[0], -1, *self.sizes[-1])
         h = self.widen(h.contiguous(memory_format=torch.channels_last))
-        for i in reversed(range(len(self.blocks))):
-            for block in self.blocks[i]:  # type: ignore[union-attr]
-                h = block(h, context)
+        for i in reversed(range(len(self.levels))):
+            h = self.levels[i](h, context)
             if i > 0:
                 h = depth_to_space(self.ups[i - 1](self.activation(h)), self.sizes[i], self.sizes[i - 1])
         h = self.head(self.activation(h))

@@ -8,13 +8,13 @@ at the end: the best averaged weights become the model's, and `settle` fits what
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import closing
 from pathlib import Path
 
 from ectype.data.data import Data
-from ectype.models import Model
 from ectype.hardware import choose_device, choose_precision
+from ectype.models import Model
 from ectype.training.session import Session
 from ectype.training.signals import Stop
 from ectype.training.step import Settings, Step
@@ -73,18 +73,8 @@ def fit(
     where the state cannot be resumed, TrainingError when nothing finite is left.
     """
     where = choose_device(device)
-    settings = Settings(
-        batch=batch,
-        rate=rate,
-        decay=decay,
-        clip=clip,
-        drop=drop,
-        half_life=half_life,
-        patience=patience,
-        precision=choose_precision(precision, where, data.kind.shape),
-        threads=threads,
-        seed=seed,
-    )
+    bits = choose_precision(precision, where, data.kind.shape)
+    settings = Settings(batch, rate, decay, clip, drop, half_life, patience, bits, threads, seed)
     session = Session(model, data, settings, where)
     file = None if state is None else Path(state)
     if resume and file is not None:
@@ -95,7 +85,7 @@ def fit(
         yield from ticks
 
 
-def _drive(session: Session, file: Path | None, stop: Stop) -> Iterator[Step]:
+def _drive(session: Session, file: Path | None, stop: Stop) -> Generator[Step]:
     """Step until the end, a stop or patience runs out; read, save and yield by the clock."""
     read = saved = time.perf_counter()
     try:

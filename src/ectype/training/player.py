@@ -36,7 +36,7 @@ class Player:
     def move(self, total: Tensor, rate: float) -> Tensor:
         """Descend the scalar `total` by one step; returns 1 where nothing moved, else 0, on device."""
         self.optimizer.zero_grad(set_to_none=True)
-        total.backward()  # type: ignore[no-untyped-call]
+        total.backward()
         gradients = [p.grad for p in self.parameters if p.grad is not None]
         norm = torch.linalg.vector_norm(torch.stack(torch._foreach_norm(gradients)))
         broken = (~torch.isfinite(norm)).float()

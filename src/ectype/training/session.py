@@ -15,10 +15,10 @@ from torch import Tensor
 from ectype.data.batch import Batch
 from ectype.data.data import Data
 from ectype.errors import DataError, TrainingError
+from ectype.hardware import computing
 from ectype.models import Model, Stage
 from ectype.noise import mix
 from ectype.training.budget import CHECKS, count_steps, time_steps
-from ectype.hardware import computing
 from ectype.training.order import Order
 from ectype.training.player import Player
 from ectype.training.state import Progress, load_state, restore, save_state
@@ -46,7 +46,8 @@ class Session:
             torch.set_num_threads(settings.threads)
         _channels_last(self.model)
         self.average = copy.deepcopy(self.model).requires_grad_(False).eval()
-        self.slow, self.fast = list(self.average.parameters()), list(self.model.parameters())
+        self.slow: list[Tensor] = list(self.average.parameters())
+        self.fast: list[Tensor] = list(self.model.parameters())
         self.players = {
             name: Player(self.model.player(name), settings.rate, settings.decay, settings.clip)
             for stage in self.model.stages
