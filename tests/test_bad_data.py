@@ -41,9 +41,13 @@ def test_empty_folders(tmp_path: Path) -> None:
         read(tmp_path)
 
 
-@pytest.mark.parametrize(("name", "message"), [
-    ("digts", "did you mean 'digits'"), ("no/such/folder", "there is no such file"),
-])
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("digts", "did you mean 'digits'"),
+        ("no/such/folder", "there is no such file"),
+    ],
+)
 def test_what_does_not_exist(name: str, message: str) -> None:
     with pytest.raises(DataError, match=message):
         read(name)
@@ -165,20 +169,23 @@ def test_damaged_idx(tmp_path: Path) -> None:
         read(labels)
 
 
-@pytest.mark.parametrize(("values", "message"), [
-    (np.full((4, 5), np.nan), r"NaN or infinity in 4 of 4 items \(numbers 0, 1, 2, 3\)"),
-    (np.where(np.arange(80).reshape(20, 2, 2) == 41, np.inf, 0.5), r"in 1 of 20 items \(numbers 10\)"),
-    (np.zeros((0, 8, 8)), "holds no items"),
-    (np.array([["a", "b"]]), "not numbers"),
-    (np.zeros((5, 5, 5, 2)), r"form \(5, 5, 5, 2\) holds no pictures"),
-    (np.zeros((2, 2, 2, 2, 2)), "neither pictures"),
-    (np.linspace(-3, 900, 80).reshape(5, 4, 4), "no picture's"),
-    ([], "an empty list"),
-    ([np.zeros(3), np.zeros(4)], "different forms"),
-    ([Pillow.new("L", (4, 4)), 3], "item 1 of the list is a int"),
-    (3.5, "data of type float"),
-    ((np.zeros((5, 4)), [1, 2]), r"the labels: form \(2,\) where there are 5 items"),
-])
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        (np.full((4, 5), np.nan), r"NaN or infinity in 4 of 4 items \(numbers 0, 1, 2, 3\)"),
+        (np.where(np.arange(80).reshape(20, 2, 2) == 41, np.inf, 0.5), r"in 1 of 20 items \(numbers 10\)"),
+        (np.zeros((0, 8, 8)), "holds no items"),
+        (np.array([["a", "b"]]), "not numbers"),
+        (np.zeros((5, 5, 5, 2)), r"form \(5, 5, 5, 2\) holds no pictures"),
+        (np.zeros((2, 2, 2, 2, 2)), "neither pictures"),
+        (np.linspace(-3, 900, 80).reshape(5, 4, 4), "no picture's"),
+        ([], "an empty list"),
+        ([np.zeros(3), np.zeros(4)], "different forms"),
+        ([Pillow.new("L", (4, 4)), 3], "item 1 of the list is a int"),
+        (3.5, "data of type float"),
+        ((np.zeros((5, 4)), [1, 2]), r"the labels: form \(2,\) where there are 5 items"),
+    ],
+)
 def test_bad_arrays(values: object, message: str) -> None:
     with pytest.raises(DataError, match=message):
         read(values)
@@ -221,10 +228,14 @@ def test_conditions_that_are_not_there() -> None:
         read((values, [None] * 6), given="label")
 
 
-@pytest.mark.parametrize(("options", "message"), [
-    ({"kind": "imag"}, "did you mean 'image'"), ({"binarise": "dynamc"}, "did you mean 'dynamic'"),
-    ({"size": 8}, "size are for pictures"),
-])
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"kind": "imag"}, "did you mean 'image'"),
+        ({"binarise": "dynamc"}, "did you mean 'dynamic'"),
+        ({"size": 8}, "size are for pictures"),
+    ],
+)
 def test_options_that_do_not_fit(options: dict[str, object], message: str) -> None:
     with pytest.raises(UsageError, match=message):
         read(np.random.default_rng(0).normal(size=(10, 3)), **options)  # type: ignore[arg-type]

@@ -132,20 +132,23 @@ def test_npz_with_one_array_and_columns(tmp_path: Path) -> None:
     assert data.factors["age"][3] == 1.5
 
 
-@pytest.mark.parametrize(("values", "form", "bits"), [
-    (noise(6, 5, 7), (1, 5, 7), 8),
-    (noise(6, 5, 7, 3), (3, 5, 7), 8),
-    (noise(6, 3, 5, 7), (3, 5, 7), 8),
-    (torch.from_numpy(noise(6, 3, 5, 3)), (3, 5, 3), 8),
-    (noise(6, 3, 5, 3), (3, 3, 5), 8),
-    (noise(6, 5, 7) / 255, (1, 5, 7), 8),
-    (noise(6, 5, 7) / 127.5 - 1, (1, 5, 7), 8),
-    (noise(6, 5, 7) > 127, (1, 5, 7), 1),
-    ((noise(6, 5, 7) > 127) * 255, (1, 5, 7), 1),
-    (noise(6, 5, 7).astype(np.uint16) * 257, (1, 5, 7), 16),
-    ([Pillow.fromarray(v) for v in noise(6, 5, 7)], (1, 5, 7), 8),
-    (list(torch.from_numpy(noise(6, 5, 7))), (1, 5, 7), 8),
-])
+@pytest.mark.parametrize(
+    ("values", "form", "bits"),
+    [
+        (noise(6, 5, 7), (1, 5, 7), 8),
+        (noise(6, 5, 7, 3), (3, 5, 7), 8),
+        (noise(6, 3, 5, 7), (3, 5, 7), 8),
+        (torch.from_numpy(noise(6, 3, 5, 3)), (3, 5, 3), 8),
+        (noise(6, 3, 5, 3), (3, 3, 5), 8),
+        (noise(6, 5, 7) / 255, (1, 5, 7), 8),
+        (noise(6, 5, 7) / 127.5 - 1, (1, 5, 7), 8),
+        (noise(6, 5, 7) > 127, (1, 5, 7), 1),
+        ((noise(6, 5, 7) > 127) * 255, (1, 5, 7), 1),
+        (noise(6, 5, 7).astype(np.uint16) * 257, (1, 5, 7), 16),
+        ([Pillow.fromarray(v) for v in noise(6, 5, 7)], (1, 5, 7), 8),
+        (list(torch.from_numpy(noise(6, 5, 7))), (1, 5, 7), 8),
+    ],
+)
 def test_python_values(values: object, form: tuple[int, ...], bits: int) -> None:
     data = read(values)
     assert isinstance(data.kind, Image)
@@ -202,10 +205,16 @@ def test_colours_follow_the_rule() -> None:
 def test_bits_are_found_or_chosen() -> None:
     deep = Pillow.fromarray(noise(1, 8, 8)[0].astype(np.uint16) * 200)
     two = Pillow.fromarray(noise(1, 8, 8)[0]).convert("1")
-    kinds = [read(items, **options).kind for items, options in (  # type: ignore[arg-type]
-        ([deep, deep], {}), ([two] * 2, {}), ([deep, deep], {"bits": 5}),
-        (noise(5, 8, 8), {"bits": 1}), (noise(5, 8, 8), {"bits": 3}),
-    )]
+    kinds = [
+        read(items, **options).kind
+        for items, options in (  # type: ignore[arg-type]
+            ([deep, deep], {}),
+            ([two] * 2, {}),
+            ([deep, deep], {"bits": 5}),
+            (noise(5, 8, 8), {"bits": 1}),
+            (noise(5, 8, 8), {"bits": 3}),
+        )
+    ]
     assert [kind.bits for kind in kinds if isinstance(kind, Image)] == [16, 1, 5, 1, 3]
 
 
@@ -373,15 +382,27 @@ def test_a_hub_data_set(monkeypatch: pytest.MonkeyPatch) -> None:
     assert reread(data.source).source == data.source
 
 
-@pytest.mark.parametrize(("path", "form", "counts"), [
-    ("mnist", (1, 28, 28), [55_000, 5_000, 10_000]),
-    ("binarized_mnist/binarized_mnist.npz", (1, 28, 28), [50_000, 10_000, 10_000]),
-    ("frey_faces/frey_faces.npz", (1, 28, 20), [1573, 196, 196]),
-    ("noto_emoji/noto_emoji_64.npz", (4, 64, 64), [2358, 295, 295]),
-])
+@pytest.mark.parametrize(
+    ("path", "form", "counts"),
+    [
+        ("mnist", (1, 28, 28), [55_000, 5_000, 10_000]),
+        ("binarized_mnist/binarized_mnist.npz", (1, 28, 28), [50_000, 10_000, 10_000]),
+        ("frey_faces/frey_faces.npz", (1, 28, 20), [1573, 196, 196]),
+        ("noto_emoji/noto_emoji_64.npz", (4, 64, 64), [2358, 295, 295]),
+    ],
+)
 def test_real_data(path: str, form: tuple[int, ...], counts: list[int]) -> None:
     if not (SHARED / path).exists():
         pytest.skip(f"{SHARED / path} is not here (ECTYPE_DATA names the folder)")
     data = read(SHARED / path)
     assert data.kind.shape.form == form
     assert [len(data.splits[s]) for s in ("train", "select", "test")] == counts
+
+
+def test_names_from_an_archive_are_safe_to_write_under(tmp_path: Path) -> None:
+    Pillow.fromarray(noise(1, 4, 4)[0]).save(tmp_path / "one.png")
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
+        for name in ("/etc/x.png", "a/x.png", "b/c\\d:e.png", "../x.png"):
+            archive.writestr(zipfile.ZipInfo(name), (tmp_path / "one.png").read_bytes())
+    data = read(tmp_path / "a.zip")
+    assert data.names == ["__etc_x", "a_x", "b_c_d_e"]

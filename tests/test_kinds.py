@@ -20,10 +20,19 @@ from ectype.noise import PerItem
 from ectype.shapes import Grid, Row, Tokens
 
 KINDS: list[Kind] = [
-    Image(1, (9, 7)), Image(3, (8, 12)), Image(4, (5, 5)), Image(1, (6, 4), bits=1), Image(1, (8, 8), bits=4),
-    Image(3, (4, 4), bits=5), Image(1, (6, 6), bits=16), Image(1, (8, 8), bits=12),
-    Image(1, (8, 8), binarise="static"), Image(1, (8, 8), binarise="dynamic"),
-    Label(["cat", "dog", "7"]), Vector([0.0, 5.0], [1.0, 2.0]), Vector([1.0] * 5, [0.5] * 5),
+    Image(1, (9, 7)),
+    Image(3, (8, 12)),
+    Image(4, (5, 5)),
+    Image(1, (6, 4), bits=1),
+    Image(1, (8, 8), bits=4),
+    Image(3, (4, 4), bits=5),
+    Image(1, (6, 6), bits=16),
+    Image(1, (8, 8), bits=12),
+    Image(1, (8, 8), binarise="static"),
+    Image(1, (8, 8), binarise="dynamic"),
+    Label(["cat", "dog", "7"]),
+    Vector([0.0, 5.0], [1.0, 2.0]),
+    Vector([1.0] * 5, [0.5] * 5),
 ]
 
 
@@ -84,8 +93,14 @@ def test_files_and_sheets(kind: Kind, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("kind", [Image, Label, Vector])
-@pytest.mark.parametrize("state", [{}, {"channels": 9, "size": [1, 2], "bits": 8, "binarise": None},
-                                   {"classes": [1, 2], "mean": ["a"], "std": [0]}])
+@pytest.mark.parametrize(
+    "state",
+    [
+        {},
+        {"channels": 9, "size": [1, 2], "bits": 8, "binarise": None},
+        {"classes": [1, 2], "mean": ["a"], "std": [0]},
+    ],
+)
 def test_a_damaged_state_is_refused(kind: type[Kind], state: dict[str, object]) -> None:
     with pytest.raises(ModelFileError, match="damaged"):
         kind.restore(state)
@@ -102,8 +117,10 @@ def test_shapes_and_defaults() -> None:
     assert Vector([0, 0], [1, 1]).shape == Row((1, 1))
 
 
-@pytest.mark.parametrize(("mode", "channels"), [("1", 1), ("L", 1), ("I;16", 1), ("LA", 4), ("P", 3),
-                                                ("RGB", 3), ("RGBA", 4), ("CMYK", 3)])
+@pytest.mark.parametrize(
+    ("mode", "channels"),
+    [("1", 1), ("L", 1), ("I;16", 1), ("LA", 4), ("P", 3), ("RGB", 3), ("RGBA", 4), ("CMYK", 3)],
+)
 def test_every_mode_of_picture_is_packed(mode: str, channels: int) -> None:
     grey = Pillow.fromarray(np.arange(0, 256, 4, dtype=np.uint8).reshape(8, 8))
     if mode == "I;16":
@@ -154,8 +171,14 @@ def test_other_sizes_cover_and_are_cut_around_the_centre() -> None:
     assert Image(3, (5, 9)).pack(np.zeros((40, 30, 3), np.uint8)).shape == (3, 5, 9)
 
 
-@pytest.mark.parametrize("array", [np.linspace(0, 1, 16).reshape(4, 4), np.linspace(-1, 1, 16).reshape(4, 4),
-                                   np.rint(np.linspace(0, 255, 16)).astype(np.uint8).reshape(4, 4)])
+@pytest.mark.parametrize(
+    "array",
+    [
+        np.linspace(0, 1, 16).reshape(4, 4),
+        np.linspace(-1, 1, 16).reshape(4, 4),
+        np.rint(np.linspace(0, 255, 16)).astype(np.uint8).reshape(4, 4),
+    ],
+)
 def test_arrays_in_the_usual_scales(array: np.ndarray) -> None:
     assert Image(1, (4, 4)).pack(array)[0].ravel().tolist() == list(range(0, 256, 17))
 

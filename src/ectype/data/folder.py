@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path, PurePosixPath
@@ -11,6 +12,7 @@ from PIL import Image as Pillow
 
 from ectype.data.found import SPLIT_NAMES, Column, Found, Picture
 
+_UNSAFE = re.compile(r'[\x00-\x1f/\\:*?"<>|]')
 ENDINGS = {
     ".png",
     ".jpg",
@@ -93,7 +95,8 @@ def described(paths: Sequence[PurePosixPath]) -> Found:
 
 def _names(paths: Sequence[PurePosixPath]) -> list[str]:
     """File stems; where two are the same, the folders before them too."""
-    stems = [path.stem for path in paths]
-    if len(set(stems)) == len(stems):
-        return stems
-    return ["_".join((*path.parts[:-1], path.stem)) for path in paths]
+    names = [path.stem for path in paths]
+    if len(set(names)) < len(names):
+        names = ["_".join((*path.parts[:-1], path.stem)) for path in paths]
+    # results are written under these names, and an archive can hold any
+    return [_UNSAFE.sub("_", name) for name in names]

@@ -57,10 +57,7 @@ def read(
 
     Raises DataError for what cannot be read, UsageError for options that do not exist or do not fit.
     """
-    if kind is not None and kind not in KINDS:
-        raise UsageError(f"kind='{kind}' cannot be read{did_you_mean(kind, KINDS)}")
-    if binarise not in BINARISE:
-        raise UsageError(f"binarise='{binarise}'{did_you_mean(str(binarise), ['static', 'dynamic'])}")
+    _check(kind, binarise)
     where = name_of(source)
     found = open_source(source)
     fitted: Kind
@@ -87,6 +84,13 @@ def read(
     data.given = conditions(found, names_of(given), where, strict)
     data.source = _source(source, options, parts, hashes)
     return data
+
+
+def _check(kind: str | None, binarise: str | None) -> None:
+    if kind is not None and kind not in KINDS:
+        raise UsageError(f"kind='{kind}' cannot be read{did_you_mean(kind, KINDS)}")
+    if binarise not in BINARISE:
+        raise UsageError(f"binarise='{binarise}'{did_you_mean(str(binarise), ['static', 'dynamic'])}")
 
 
 def described(

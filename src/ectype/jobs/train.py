@@ -7,6 +7,7 @@ import math
 import shlex
 import sys
 import time
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -36,6 +37,7 @@ def train(
     out: Path | None = None,
     resume: Path | None = None,
     overwrite: bool = False,
+    seed: int = 0,
     tensorboard: bool = False,
     **options: Any,
 ) -> Run:
@@ -52,6 +54,7 @@ def train(
         out: folder for the run; default: a free name under runs/.
         resume: folder of a run to go on with, bit for bit; takes no other option.
         overwrite: replace a run that is already in the folder.
+        seed: of the splits, the initial weights, the order and the noise.
         tensorboard: write the curves for TensorBoard too.
         options: of the parts, of reading the data and of training.
 
@@ -72,6 +75,7 @@ def train(
         "likelihood": likelihood,
         "prior": prior,
         "latent": latent,
+        "seed": seed,
         "options": options,
     }
     folder = Path(out) if out is not None else outputs.free(Path("runs") / _name(str(source)))
@@ -116,18 +120,23 @@ class _Training:
         options = dict(self.request["options"])
         reading = {k: options.pop(k) for k in list(options) if k in options_of(read)}
         training = {k: options.pop(k) for k in list(options) if k in set(options_of(fit)) - WIRED}
-        seed = {"seed": training["seed"]} if "seed" in training else {}
+        seed = self.request["seed"]
         given = self.request["given"]
-        data = read(self.request["source"], given=given.split(",") if given else None, **seed, **reading)
+        data = read(self.request["source"], given=given.split(",") if given else None, seed=seed, **reading)
         parts = {k: self.request[k] for k in ("network", "likelihood", "prior", "latent")}
-        model = build(self.request["model"], data, **parts, **seed, **options)
+        model = build(self.request["model"], data, **parts, seed=seed, **options)
         self.start(model, data)
         run = Run.of(model, data)
-        run.record |= {"request": self.request, "command": _command()}
+        created = datetime.now(UTC).isoformat(timespec="seconds")
+        run.record |= {
+            "request": self.request,
+            "command": _command(),
+            "created": created,
+            "notes": list(data.notes),
+        }
         with stop_signals() as stop:
-            steps = fit(
-                model, data, **training, state=self.folder / STATE_FILE, resume=self.is_resumed, stop=stop
-            )
+            state = self.folder / STATE_FILE
+            steps = fit(model, data, **training, seed=seed, state=state, resume=self.is_resumed, stop=stop)
             self.watch(steps, data)
             self.finish(run)
         if stop.signal:
@@ -245,7 +254,6 @@ class _Training:
             "early": bool(step and step.early),
             **{k: v for k, v in progress.decisions.items() if k != "total"},
         }
-        run.spec["data"] = run.record["data"]
         run.save(self.folder)
 
     def conclude(self, run: Run) -> None:

@@ -117,7 +117,8 @@ class Encoder(nn.Module):
     """x (B, C, H, W) to (B, out).
 
     Arguments:
-        width: channels of the first level; each further level has `growth` times more, up to 4 times.
+        width: channels of the first level.
+        growth: how many times more channels each further level has, up to 4 times the first.
         depth: residual blocks per level.
         neck: channels left at the smallest level before the linear layer.
         activation: elu, gelu, relu, silu or tanh.
