@@ -22,8 +22,8 @@ from pathlib import Path
 from _record import measure, options
 
 NAME = "resume"
-STEPS, KILLS = 3000, 10
-PROTOCOL = f"digits, vae, conv, {STEPS} steps; SIGKILL right after each of {KILLS} drawn steps, then resumed"
+STEPS, KILLS = 1500, 10
+PROTOCOL = f"digits, vae, mlp, {STEPS} steps; SIGKILL right after each of {KILLS} drawn steps, then resumed"
 
 
 def child(state: str, kill: int) -> None:
@@ -43,7 +43,7 @@ def child(state: str, kill: int) -> None:
 
     Session.step = deadly  # type: ignore[method-assign]
     data = read("digits")
-    model = build("vae", data, network="conv")
+    model = build("vae", data, network="mlp")
     for _ in loop.fit(
         model, data, steps=STEPS, batch=32, state=state, resume=Path(state).exists(), patience=0
     ):

@@ -15,7 +15,7 @@ ROOT = Path(__file__).parents[1]
 def blocks(page: str) -> tuple[Path, str, str, str]:
     """From the page: the new file's path and text, the catalog's table and its new line."""
     file = re.search(r"<!-- file: (\S+) -->\n```python\n(.*?)```", page, re.S)
-    line = re.search(r"<!-- line: (\w+) -->\n```python\n(.*?)```", page, re.S)
+    line = re.search(r"<!-- line: (\w+) -->\n```text\n(.*?)```", page, re.S)
     assert file is not None
     assert line is not None
     return Path(file[1]), file[2], line[1], line[2]
@@ -33,7 +33,9 @@ def test_a_family_is_one_file_and_one_line(tmp_path: Path) -> None:
 
     def ectype(*words: str) -> str:
         command = [sys.executable, "-m", "ectype", *words]
-        done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=300)
+        done = subprocess.run(
+            command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=300
+        )
         assert done.returncode == 0, done.stderr
         return done.stdout + done.stderr
 

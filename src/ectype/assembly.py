@@ -25,6 +25,7 @@ from ectype.data.data import Data
 from ectype.errors import UsageError, did_you_mean
 from ectype.kinds import Kind
 from ectype.models import Model
+from ectype.networks.blocks import Stem
 from ectype.shapes import Shape
 
 CONTEXT = 128
@@ -90,7 +91,7 @@ def complete(chosen: Mapping[str, Any], kind: Kind, options: Mapping[str, Any]) 
         "network": chosen["network"] or kind.network,
         "likelihood": chosen["likelihood"] or kind.likelihood,
         "prior": chosen["prior"] or family.default_prior,
-        "latent": chosen["latent"] or default_latent(kind.shape),
+        "latent": default_latent(kind.shape) if chosen["latent"] is None else chosen["latent"],
     }
     if not 1 <= spec["latent"] <= 65536:
         raise UsageError(f"latent is a number of dimensions from 1 to 65536, not {spec['latent']}")
@@ -142,7 +143,7 @@ def assemble(spec: Mapping[str, Any], kind: Kind, conditions: Mapping[str, Kind]
         return parts[part](*arguments, **wired, **chosen)
 
     context = CONTEXT if conditions else 0
-    likelihood = make("likelihood", kind.shape, **_levels(parts["likelihood"], kind))
+    likelihood = make("likelihood", kind.shape, **_levels(spec["likelihood"], kind))
     family = find("models", spec["model"])
     conditioner = _conditioner(conditions) if conditions else None
     latent = spec["latent"]
@@ -157,14 +158,23 @@ def assemble(spec: Mapping[str, Any], kind: Kind, conditions: Mapping[str, Kind]
     return built
 
 
-def _levels(likelihood: Callable[..., object], kind: Kind) -> dict[str, object]:
-    """What the kind knows about its values and this likelihood asks for."""
-    asked = inspect.signature(likelihood).parameters
-    return {k: v for k, v in kind.likelihood_options.items() if k in asked}
+def _levels(name: str, kind: Kind) -> dict[str, object]:
+    """What the likelihood asks about the data's values; raises UsageError where the kind has no levels."""
+    if "levels" not in inspect.signature(find("likelihoods", name)).parameters:
+        return {}
+    if "levels" not in kind.likelihood_options:
+        raise UsageError(
+            f"{name} counts levels, and the values of a {kind.name} have none; use {kind.likelihood}"
+        )
+    return {"levels": kind.likelihood_options["levels"]}
 
 
 def _conditioner(conditions: Mapping[str, Kind]) -> Conditioner:
     encoders: dict[str, nn.Module] = {
         name: find("networks", kind.network).Encoder(kind.shape, CONTEXT) for name, kind in conditions.items()
     }
+    for encoder in encoders.values():
+        for part in encoder.modules():
+            if isinstance(part, Stem):  # a condition is there as a whole or not at all: nothing to fill in
+                part.fill.requires_grad_(False)
     return Conditioner(encoders, CONTEXT)

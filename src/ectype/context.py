@@ -70,14 +70,16 @@ class Conditioner(nn.Module):
     def __init__(self, encoders: Mapping[str, nn.Module], width: int) -> None:
         super().__init__()
         self.width = width
-        self.encoders = nn.ModuleDict(dict(encoders))
-        self.nulls = nn.ParameterDict({n: nn.Parameter(torch.randn(width) * 0.02) for n in encoders})
+        self.names = tuple(encoders)
+        # by position: a ModuleDict refuses names such as "type" and "a.b", which columns may well have
+        self.encoders = nn.ModuleList(encoders.values())
+        self.nulls = nn.Parameter(torch.randn(len(self.names), width) * 0.02)
 
     def forward(self, given: Mapping[str, Tensor], kept: Mapping[str, Tensor], n: int) -> Context:
         """Conditions (B, *form) and which are kept (B,) to the context of `n` items."""
         tokens = []
-        for name, encoder in self.encoders.items():
-            null = self.nulls[name].expand(n, self.width)
+        for name, encoder, row in zip(self.names, self.encoders, self.nulls, strict=True):
+            null = row.expand(n, self.width)
             if name in given:
                 token = encoder(given[name]).to(null.dtype)
                 if name in kept:

@@ -19,9 +19,18 @@ def choose_device(name: str) -> torch.device:
     try:
         device = torch.device(name)
         torch.empty(0, device=device)
-    except (RuntimeError, AssertionError) as error:
+    except (RuntimeError, AssertionError, ImportError) as error:
         raise UsageError(f"the device '{name}' is not there; use auto or cpu") from error
+    if device.type == "meta":  # torch's device without memory
+        raise UsageError("the device 'meta' computes nothing; use auto or cpu")
     return device
+
+
+def channels_last(model: nn.Module) -> None:
+    """Keep convolutions' weights with the channels last, where bf16 kernels want them."""
+    for parameter in model.parameters():
+        if parameter.dim() == 4:
+            parameter.data = parameter.data.contiguous(memory_format=torch.channels_last)
 
 
 def has_bf16(device: torch.device) -> bool:

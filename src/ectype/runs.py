@@ -27,6 +27,7 @@ from ectype.assembly import assemble, complete
 from ectype.catalog import find
 from ectype.data.data import Data
 from ectype.errors import EctypeError, ModelFileError, OutputError, UsageError
+from ectype.hardware import channels_last
 from ectype.kinds import Kind
 from ectype.models import Model
 from ectype.training.state import write_atomically
@@ -34,6 +35,20 @@ from ectype.training.state import write_atomically
 FORMAT = 1
 MODEL_FILE = "model.safetensors"
 RECORD_FILE = "record.json"
+
+_LONGEST = 300  # characters of a message that comes from inside a file
+_UNFIT = (
+    ArithmeticError,
+    AttributeError,
+    LookupError,
+    MemoryError,
+    OSError,
+    RuntimeError,  # torch's, and RecursionError
+    SafetensorError,
+    TypeError,
+    ValueError,
+)
+"""What building a model from a description that is wrong or hostile can raise."""
 
 
 @dataclass
@@ -101,24 +116,40 @@ def load(path: str | Path) -> Run:
     file = path / MODEL_FILE if path.is_dir() else path
     header, shapes = _read_header(file)
     try:
-        spec = dict(header["spec"])
         kind = _restore_kind(header["kind"])
         conditions = {name: _restore_kind(state) for name, state in header["conditions"].items()}
-        spec = {**complete(spec, kind, spec["options"])}
-        with torch.device("meta"):
-            wanted = {k: tuple(v.shape) for k, v in assemble(spec, kind, conditions).state_dict().items()}
-        if wanted != shapes:
-            raise ModelFileError(f"{file} does not hold the weights its own description asks for")
-        with torch.random.fork_rng(devices=[]):
-            model = assemble(spec, kind, conditions)
-    except ModelFileError:
-        raise
-    except (EctypeError, KeyError, TypeError, ValueError, AttributeError, RuntimeError) as error:
-        raise ModelFileError(f"{file} is not a model ectype can build: {error}") from error
+        model = _rebuilt(dict(header["spec"]), kind, conditions, shapes)
+        with safe_open(file, "pt") as tensors:
+            model.load_state_dict({name: tensors.get_tensor(name) for name in shapes})
+    except (EctypeError, *_UNFIT) as error:
+        raise ModelFileError(f"{file} is not a model ectype can build: {_line(error)}") from error
+    return Run(model.eval(), kind, conditions, model.spec, _read_record(file.parent), file.parent)
+
+
+def _rebuilt(
+    chosen: dict[str, Any], kind: Kind, conditions: dict[str, Kind], shapes: dict[str, tuple[int, ...]]
+) -> Model:
+    """The model a description asks for, made only when it is one for the tensors that are there."""
+    options = dict(chosen["options"])
+    # even without memory a layer takes time, and a list such as `hidden` needs a tensor for each entry
+    if any(isinstance(value, list) and len(value) > len(shapes) for value in options.values()):
+        raise ModelFileError("its description asks for more layers than it holds")
+    spec = complete(chosen, kind, options)
+    with torch.device("meta"):
+        wanted = {k: tuple(v.shape) for k, v in assemble(spec, kind, conditions).state_dict().items()}
+    if wanted != shapes:
+        raise ModelFileError("it does not hold the weights its own description asks for")
+    with torch.random.fork_rng(devices=[]):
+        model = assemble(spec, kind, conditions)
+    channels_last(model)  # as it was trained: in another layout sums are added in another order
     model.spec = spec
-    with safe_open(file, "pt") as tensors:
-        model.load_state_dict({name: tensors.get_tensor(name) for name in shapes})
-    return Run(model.eval(), kind, conditions, spec, _read_record(file.parent), file.parent)
+    return model
+
+
+def _line(error: Exception) -> str:
+    """What an error says, in one line of bearable length: the file's author may have chosen the words."""
+    text = " ".join((str(error) or type(error).__name__)[:2000].split())
+    return text if len(text) <= _LONGEST else text[:_LONGEST] + "…"
 
 
 def _read_header(file: Path) -> tuple[dict[str, Any], dict[str, tuple[int, ...]]]:
@@ -130,13 +161,13 @@ def _read_header(file: Path) -> tuple[dict[str, Any], dict[str, tuple[int, ...]]
     except FileNotFoundError as error:
         raise ModelFileError(f"there is no model at {file}; ectype train makes one") from error
     except (SafetensorError, OSError, ValueError) as error:
-        raise ModelFileError(f"{file} is damaged or not a model file ({error})") from error
+        raise ModelFileError(f"{file} is damaged or not a model file ({_line(error)})") from error
     if "ectype" not in metadata:
         raise ModelFileError(f"{file} is a safetensors file, but not one that ectype wrote")
     try:
         header = dict(json.loads(metadata["ectype"]))
         number = int(header["format"])
-    except (ValueError, TypeError, KeyError, RecursionError) as error:
+    except (ValueError, TypeError, KeyError, OverflowError, RecursionError) as error:
         raise ModelFileError(f"the description in {file} is damaged") from error
     if number > FORMAT:
         raise ModelFileError(
@@ -160,8 +191,8 @@ def _read_record(folder: Path) -> dict[str, Any]:
         return dict(json.loads((folder / RECORD_FILE).read_text()))
     except FileNotFoundError:
         return {}
-    except (OSError, ValueError, TypeError) as error:
-        raise ModelFileError(f"{folder / RECORD_FILE} is damaged: {error}") from error
+    except (OSError, ValueError, TypeError, RecursionError) as error:
+        raise ModelFileError(f"{folder / RECORD_FILE} is damaged: {_line(error)}") from error
 
 
 def machine() -> dict[str, Any]:

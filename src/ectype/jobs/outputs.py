@@ -116,11 +116,12 @@ def folder(out: Path, *, overwrite: bool = False) -> Iterator[Path]:
         shutil.rmtree(partial, ignore_errors=True)
 
 
-def write(out: Path, put: Callable[[Path], object], *, overwrite: bool = False) -> Path:
-    """Write one file with `put(path)` and say so; returns `out`."""
+def write(out: Path, put: Callable[[Path], object], *, overwrite: bool = False, quiet: bool = False) -> Path:
+    """Write one file with `put(path)` and say so unless `quiet`; returns `out`."""
     with file(out, overwrite=overwrite) as path:
         put(path)
-    tell(f"wrote {out}")
+    if not quiet:
+        tell(f"wrote {out}")
     return out
 
 

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import json
-import math
 import shlex
 import sys
 import time
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ectype.errors import DataError, ModelFileError, Stopped, UsageError
 from ectype.jobs import outputs
+from ectype.jobs.curves import Curves
 
 if TYPE_CHECKING:
     from ectype.data.data import Data
@@ -21,7 +22,9 @@ if TYPE_CHECKING:
     from ectype.training.step import Step
 
 STATE_FILE = "state.safetensors"
-METRICS_FILE = "metrics.jsonl"
+_OF_A_RUN = (STATE_FILE, "model.safetensors", "evaluation.json", "samples.png", "report.html")
+_JUDGED, _SAMPLES = 1000, 50  # test items and samples of the first evaluation; `ectype evaluate` takes all
+_REQUEST = {"source", "given", "model", "network", "likelihood", "prior", "latent", "seed", "options"}
 _SHOWN = 64  # samples on a sheet, seeds 0 to 63, never chosen
 
 
@@ -62,9 +65,10 @@ def train(
     everything has been saved.
     """
     if resume is not None:
-        if source is not None or options or out is not None:
+        others = (source, network, likelihood, prior, latent, given, out)
+        if any(x is not None for x in others) or options or overwrite or seed or model != "vae":
             raise UsageError("--resume goes on with a run as it was; it takes no source and no other option")
-        return _Training.again(resume, tensorboard).run()
+        return _Training.again(Path(resume), tensorboard).run()
     if source is None:
         raise UsageError("SOURCE is missing: what to train on, such as a folder of images, or digits")
     request = {
@@ -91,11 +95,13 @@ def _name(source: str) -> str:
 class _Training:
     """One run being trained into its folder."""
 
-    def __init__(self, folder: Path, request: dict[str, Any], tensorboard: bool, again: bool = False) -> None:
+    def __init__(
+        self, folder: Path, request: dict[str, Any], tensorboard: bool, record: dict[str, Any] | None = None
+    ) -> None:
         self.folder = folder
         self.request = request
-        self.is_resumed = again
-        self.board = _board(folder) if tensorboard else None
+        self.record = record
+        self.tensorboard = tensorboard
         self.last: Step | None = None
 
     @classmethod
@@ -103,63 +109,62 @@ class _Training:
         """Take up the run in a folder; raises ModelFileError where there is none."""
         try:
             record = json.loads((folder / "record.json").read_text())
-            return cls(folder, record["request"], tensorboard, again=True)
-        except FileNotFoundError as error:
+            request = {**record["request"]}
+            if request.keys() != _REQUEST or not {"data", "command"} <= record.keys():
+                raise KeyError("request")
+        except (FileNotFoundError, NotADirectoryError) as error:
             raise ModelFileError(f"there is no run to resume in {folder}") from error
-        except (ValueError, KeyError, TypeError) as error:
-            raise ModelFileError(f"{folder / 'record.json'} is damaged and cannot be resumed") from error
+        except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+            raise ModelFileError(
+                f"{folder / 'record.json'} is damaged and cannot be resumed; train anew with --overwrite"
+            ) from error
+        return cls(folder, request, tensorboard, record)
+
+    def made(self) -> tuple[Data, Model, dict[str, Any]]:
+        """The data, the new model, and the options that are left for training."""
+        from ectype.assembly import build, options_of
+        from ectype.data.reading import read, reread
+        from ectype.training.loop import WIRED, fit
+
+        asked = self.request
+        options = dict(asked["options"])
+        reading = {k: options.pop(k) for k in list(options) if k in options_of(read)}
+        training = {k: options.pop(k) for k in list(options) if k in set(options_of(fit)) - WIRED}
+        if self.record is not None:  # the same items in the same splits, or an error that says why not
+            data = reread(self.record["data"])
+        else:
+            data = read(asked["source"], given=asked["given"], seed=asked["seed"], **reading)
+        parts = {k: asked[k] for k in ("network", "likelihood", "prior", "latent", "seed")}
+        return data, build(asked["model"], data, **parts, **options), {**training, "seed": asked["seed"]}
 
     def run(self) -> Run:
         """Read, build, train, save, evaluate, report."""
-        from ectype.assembly import build, options_of
-        from ectype.data.reading import read
         from ectype.runs import Run
-        from ectype.training.loop import WIRED, fit
+        from ectype.training.loop import fit
         from ectype.training.signals import stop_signals
 
-        options = dict(self.request["options"])
-        reading = {k: options.pop(k) for k in list(options) if k in options_of(read)}
-        training = {k: options.pop(k) for k in list(options) if k in set(options_of(fit)) - WIRED}
-        seed = self.request["seed"]
-        given = self.request["given"]
-        data = read(self.request["source"], given=given.split(",") if given else None, seed=seed, **reading)
-        parts = {k: self.request[k] for k in ("network", "likelihood", "prior", "latent")}
-        model = build(self.request["model"], data, **parts, seed=seed, **options)
-        self.start(model, data)
+        data, model, training = self.made()
+        self.announce(model, data)
         run = Run.of(model, data)
         created = datetime.now(UTC).isoformat(timespec="seconds")
-        run.record |= {
-            "request": self.request,
-            "command": _command(),
-            "created": created,
-            "notes": list(data.notes),
-        }
+        # a resumed run was still made by the command that began it
+        command = _command() if self.record is None else self.record["command"]
+        run.record |= {"request": self.request, "command": command, "created": created}
+        run.record["notes"] = list(data.notes)
         with stop_signals() as stop:
-            state = self.folder / STATE_FILE
-            steps = fit(model, data, **training, seed=seed, state=state, resume=self.is_resumed, stop=stop)
+            state, again = self.folder / STATE_FILE, self.record is not None
+            steps = fit(model, data, **training, state=state, resume=again, stop=stop)
+            self.prepare(data)  # only now: settings that fit refuses leave nothing behind
             self.watch(steps, data)
             self.finish(run)
         if stop.signal:
-            raise Stopped(
-                f"stopped; everything is saved. Go on with: ectype train --resume {self.folder}",
-                stop.exit_code,
-            )
+            again_with = f"ectype train --resume {self.folder}"
+            raise Stopped(f"stopped; everything is saved. Go on with: {again_with}", stop.exit_code)
         self.conclude(run)
         return run
 
-    def start(self, model: Model, data: Data) -> None:
-        """Say what is about to happen, and make sure that its result can be written."""
-        from ectype.training.state import write_atomically
-
-        try:
-            self.folder.mkdir(parents=True, exist_ok=True)
-            (self.folder / "sheets").mkdir(exist_ok=True)
-        except OSError as error:
-            raise outputs.cannot_write(self.folder, error) from error
-        if not self.is_resumed:
-            text = json.dumps({"request": self.request, "command": _command(), "data": data.source})
-            write_atomically(self.folder / "record.json", text.encode())
-            (self.folder / METRICS_FILE).unlink(missing_ok=True)
+    def announce(self, model: Model, data: Data) -> None:
+        """Say what is about to happen."""
         counts = ", ".join(f"{len(v):,} {k}" for k, v in data.splits.items() if k != "all")
         outputs.tell(f"{self.request['source']}: {data.kind.name}, {counts}")
         for note in data.notes:
@@ -171,70 +176,53 @@ class _Training:
             f"{spec['prior']} prior, latent {spec['latent']}: {numbers:,} parameters"
         )
 
-    def watch(self, steps: Any, data: Data) -> None:
+    def prepare(self, data: Data) -> None:
+        """Make the folder, so that a result that cannot be written fails before the work and not after."""
+        from ectype.training.state import write_atomically
+
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            (self.folder / "sheets").mkdir(exist_ok=True)
+        except OSError as error:
+            raise outputs.cannot_write(self.folder, error) from error
+        if self.record is None:
+            # what an overwritten run left must not pass for this one's, nor its state be resumed as this one
+            for name in _OF_A_RUN:
+                (self.folder / name).unlink(missing_ok=True)
+            for sheet in (self.folder / "sheets").glob("step-*.png"):
+                sheet.unlink()
+            text = json.dumps({"request": self.request, "command": _command(), "data": data.source})
+            write_atomically(self.folder / "record.json", text.encode())
+
+    def watch(self, steps: Iterator[Step], data: Data) -> None:
         """Show progress, keep the curves, draw a sheet at every check."""
         from tqdm import tqdm
 
-        if self.is_resumed:
-            self._forget_after_state()
-        try:
-            with (
-                open(self.folder / METRICS_FILE, "a") as file,
-                tqdm(
-                    unit="step",
-                    file=sys.stderr,
-                    dynamic_ncols=True,
-                    mininterval=0.5,
-                    disable=None,
-                    smoothing=0.1,
-                ) as bar,
-            ):
-                for step in steps:
-                    if step.number and bar.total != step.total:
-                        bar.reset(step.total)
-                        bar.initial = step.number
-                    bar.update(step.number - bar.n)
-                    bar.set_postfix_str(_line(step), refresh=False)
-                    self._write(step, file)
-                    if step.select is not None and not step.stopped:
-                        self._sheet(step, data)
-                    self.last = step
-        except OSError as error:
-            raise outputs.cannot_write(self.folder, error) from error
-
-    def _write(self, step: Step, file: Any) -> None:
-        rows: list[dict[str, Any]] = []
-        if math.isfinite(step.loss):
-            rows.append({"split": "train", "loss": step.loss, "parts": step.parts})
-        if step.select is not None:
-            rows.append({"split": "select", "loss": step.select, "parts": {}})
-        for row in rows:
-            row |= {"step": step.number, "seconds": round(step.seconds, 2)}
-            file.write(json.dumps(row) + "\n")
-            if self.board is not None:
-                self.board.add_scalar(f"loss/{row['split']}", row["loss"], step.number)
-                for name, value in row["parts"].items():
-                    self.board.add_scalar(f"{row['split']}/{name}", value, step.number)
-        file.flush()
-
-    def _forget_after_state(self) -> None:
-        """Drop curve points later than the state that training goes on from."""
         from ectype.training.state import load_state
 
-        _, progress = load_state(self.folder / STATE_FILE)
-        path = self.folder / METRICS_FILE
-        lines = path.read_text().splitlines() if path.exists() else []
-        kept = [x for x in lines if _step_of(x) <= progress.step]
-        path.write_text("".join(x + "\n" for x in kept))
+        after = load_state(self.folder / STATE_FILE)[1].step if self.record is not None else 0
+        look = {"file": sys.stderr, "dynamic_ncols": True, "disable": None, "smoothing": 0.1}
+        with (
+            Curves(self.folder, after=after, tensorboard=self.tensorboard) as curves,
+            tqdm(unit="step", initial=after, **look) as bar,
+        ):
+            for step in steps:
+                if bar.total != step.total:
+                    bar.total = step.total
+                bar.update(step.number - bar.n)
+                bar.set_postfix_str(_line(step), refresh=False)
+                curves.add(step)
+                if step.select is not None and not step.stopped:
+                    self._sheet(step, data)
+                self.last = step
 
     def _sheet(self, step: Step, data: Data) -> None:
         from ectype.jobs.sample import sample
         from ectype.runs import Run
 
         run = Run(step.model, data.kind, dict(data.conditions), {})
-        count = min(_SHOWN, 64)
         path = self.folder / "sheets" / f"step-{step.number:07d}.png"
-        data.kind.sheet(sample(run, count)).save(path)
+        outputs.write(path, data.kind.sheet(sample(run, _SHOWN)).save, overwrite=True, quiet=True)
 
     def finish(self, run: Run) -> None:
         """Write the model and what there is to know about its training."""
@@ -263,12 +251,10 @@ class _Training:
         from ectype.jobs.sample import sample
 
         began = time.perf_counter()
+        sheet = run.kind.sheet(sample(run, _SHOWN))
+        outputs.write(self.folder / "samples.png", sheet.save, overwrite=True, quiet=True)
         try:
-            run.kind.sheet(sample(run, _SHOWN)).save(self.folder / "samples.png")
-        except OSError as error:
-            raise outputs.cannot_write(self.folder, error) from error
-        try:
-            evaluate(run)
+            evaluate(run, count=_JUDGED, samples=_SAMPLES)
         except DataError as error:  # no held-out data: the model is good all the same
             outputs.tell(f"not evaluated: {error}")
         page = report(self.folder, overwrite=True)
@@ -284,23 +270,5 @@ def _line(step: Step) -> str:
     return f"loss {step.loss:.2f} {parts}{select} {step.rate:,.0f} items/s"
 
 
-def _step_of(line: str) -> float:
-    """The step of a curve point; a line cut short by a kill counts as later than any."""
-    try:
-        return float(json.loads(line)["step"])
-    except (ValueError, KeyError, TypeError):
-        return float("inf")
-
-
 def _command() -> str:
     return shlex.join(["ectype", *sys.argv[1:]])
-
-
-def _board(folder: Path) -> Any:
-    from ectype.errors import MissingExtra
-
-    try:
-        from torch.utils.tensorboard import SummaryWriter
-    except ImportError as error:
-        raise MissingExtra("tensorboard", "tensorboard") from error
-    return SummaryWriter(str(folder / "tensorboard"))

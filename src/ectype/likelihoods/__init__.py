@@ -24,6 +24,13 @@ class Distribution(ABC):
     def log_prob(self, x: Tensor) -> Tensor:
         """log p(x), (B, *sites) in nats: one value per site."""
 
+    def log_prob_of(self, x: Tensor, k: int) -> Tensor:
+        """log p of the same items under K distributions each, K-major.
+
+        x (B, *form) under a batch of K·B distributions to (K·B, *sites).
+        """
+        return self.log_prob(x if k == 1 else x.repeat(k, *(1 for _ in x.shape[1:])))
+
     @abstractmethod
     def draw(self, noise: Noise = None) -> Tensor:
         """One x per batch entry (B, *form), all randomness from `noise`."""

@@ -66,7 +66,9 @@ class LogisticMixtureDistribution(Distribution):
         # log(F(a) - F(b)) = log F(a) + log F(-b) + log(1 - exp(b - a)) for the logistic F: exact at
         # any scale, where the difference of two sigmoids would round to zero
         inside = F.logsigmoid(above) + F.logsigmoid(-below)
-        inside = inside + torch.log(-torch.expm1((-2 * half) * inverse))
+        # the smallest number instead of 0, which scales of e^80 and more would round to
+        bins = -torch.expm1((-2 * half) * inverse)
+        inside = inside + torch.log(bins.clamp(min=torch.finfo(bins.dtype).tiny))
         low, high = v < half - 1, v > 1 - half
         log_p = torch.where(low, F.logsigmoid(above), torch.where(high, F.logsigmoid(-below), inside))
         return torch.logsumexp(self.log_w + log_p.sum(2), 1)
@@ -107,7 +109,11 @@ class LogisticMixtureDistribution(Distribution):
 
     @property
     def mean(self) -> Tensor:
-        """E[x] up to the rounding and the edges: each component's mean clipped to [0, 1]."""
+        """E[x] up to the rounding to levels; exact at the edges, where the tails pile up.
+
+        E[clip(X)] = 1 - integral of F over [-1, 1], and the integral of F((t - mu) / s) is
+        s softplus((t - mu) / s). Later channels see the mean of the earlier ones.
+        """
         rows: list[Tensor] = []
         at = 0
         for c in range(self.means.shape[2]):
@@ -115,7 +121,8 @@ class LogisticMixtureDistribution(Distribution):
             for j in range(c):
                 value = value + self.mixing[:, :, at + j] * rows[j]
             at += c
-            rows.append(value.clamp(-1, 1))
+            s = torch.exp(self.log_scales[:, :, c])
+            rows.append(1 - s * (F.softplus((1 - value) / s) - F.softplus((-1 - value) / s)))
         v = (self.log_w.exp().unsqueeze(2) * torch.stack(rows, 2)).sum(1)
         return (v + 1) / 2
 
@@ -141,6 +148,10 @@ class DiscretizedLogisticMixture(Likelihood):
         super().__init__(shape)
         if not isinstance(shape, Grid):
             raise UsageError(f"logistic needs a grid, and this data is a {type(shape).__name__}")
+        if not (2 <= levels <= 1 << 16 and 0 < logistics <= 1 << 10):
+            raise UsageError(
+                f"logistic needs 2 to 65536 levels and 1 to 1024 logistics, not {levels} and {logistics}"
+            )
         self.levels = levels
         self.logistics = logistics
         channels = shape.channels

@@ -11,7 +11,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ectype.shapes import Shape
+from ectype.errors import UsageError
+from ectype.shapes import Shape, Tokens
 
 
 class LearnedScale(nn.Module):
@@ -19,6 +20,10 @@ class LearnedScale(nn.Module):
 
     def __init__(self, shape: Shape, scale: str, floor: float) -> None:
         super().__init__()
+        if isinstance(shape, Tokens):
+            raise UsageError("tokens and labels are not real numbers: use the likelihood categorical")
+        if not 0 < floor < math.inf:
+            raise UsageError(f"floor is the smallest scale, a number above 0, not {floor}")
         form = shape.form
         self.per_site = scale == "site"
         self.floor = math.log(floor)

@@ -4,14 +4,15 @@
 
 Burda, Grosse and Salakhutdinov 2016, "Importance weighted autoencoders", equation 8 and theorem 1.
 Each item is encoded once; the K samples are decoded in chunks that fit the cache, and the sum of the
-weights is kept as a running log-sum-exp, so K costs time and no memory.
+weights is kept as a running log-sum-exp, so K costs time and no memory. How many samples a chunk has
+depends on the size of an item only, never on the batch, or an item's noise would depend on its company.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -22,6 +23,7 @@ from ectype.models import Autoencoder
 from ectype.noise import PerItem
 
 _VALUES = 1_200_000  # decoded numbers per chunk; from 4 million on, page faults double the time
+_ITEMS = 8  # items per chunk when K is large: each costs one call for its noise
 
 
 @dataclass(frozen=True)
@@ -64,23 +66,47 @@ def bounds(
     if samples < 1:
         raise ValueError(f"samples is at least 1, not {samples}")
     rows: list[Tensor] = []
+    start = 0
     for batch in batches:
-        index = range(len(batch)) if batch.index is None else batch.index.tolist()
-        noise = PerItem(seed, index)
-        with computing(model, batch.x.device, precision):
-            rows.append(_bounds_of_batch(model, batch, samples, noise).cpu())
+        for part in _parts(batch, model.likelihood.shape.sites, samples):
+            index = range(start, start + len(part)) if part.index is None else part.index.tolist()
+            start += len(part)
+            with computing(model, part.x.device, precision):
+                rows.append(_bounds_of_part(model, part, samples, PerItem(seed, index)).cpu())
     if not rows:
         raise ValueError("there are no items to evaluate")
     elbo, iwae, distortion, kl = torch.cat(rows, 1)
     return Bounds(elbo, iwae, distortion, kl, samples)
 
 
-def _bounds_of_batch(model: Autoencoder, batch: Batch, samples: int, noise: PerItem) -> Tensor:
-    """ELBO, IWAE bound, distortion and KL of one batch: (4, B)."""
+def _chunk(sites: int, samples: int) -> int:
+    """How many of the K samples are decoded at a time."""
+    return max(1, min(samples, _VALUES // (_ITEMS * sites)))
+
+
+def _parts(batch: Batch, sites: int, samples: int) -> Iterator[Batch]:
+    """The batch in parts of which one chunk of samples fits the cache."""
+    size = max(1, _VALUES // (_chunk(sites, samples) * sites))
+    for at in range(0, len(batch), size):
+        rows = slice(at, at + size)
+        yield replace(
+            batch,
+            x=batch.x[rows],
+            given={k: v[rows] for k, v in batch.given.items()},
+            kept={k: v[rows] for k, v in batch.kept.items()},
+            seen=None if batch.seen is None else batch.seen[rows],
+            mask=None if batch.mask is None else batch.mask[rows],
+            weight=None if batch.weight is None else batch.weight[rows],
+            index=None if batch.index is None else batch.index[rows],
+        )
+
+
+def _bounds_of_part(model: Autoencoder, batch: Batch, samples: int, noise: PerItem) -> Tensor:
+    """ELBO, IWAE bound, distortion and KL of one part of a batch: (4, B)."""
     n = len(batch)
     context = model.condition(batch)
     q = model.posterior(batch.x, context, batch.seen)
-    chunk = max(1, min(samples, _VALUES // max(1, n * model.likelihood.shape.sites)))
+    chunk = _chunk(model.likelihood.shape.sites, samples)
     largest = torch.full((n,), -math.inf, device=batch.x.device)
     total = torch.zeros(n, device=batch.x.device)  # sum of w_k / exp(largest)
     elbo, distortion, kl = (torch.zeros(n, device=batch.x.device) for _ in range(3))

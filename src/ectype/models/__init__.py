@@ -16,6 +16,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from ectype.context import Conditioner, Context
@@ -208,8 +209,11 @@ class Autoencoder(Model, ABC):
 
     def reconstruction(self, p: Distribution, batch: Batch, k: int = 1) -> Tensor:
         """log p(x | z, c) of K samples per item, (K·B,) nats; unseen sites weigh nothing."""
-        if k == 1:
-            return each(p.log_prob(batch.x), batch.seen)
-        x = batch.x.repeat(k, *(1 for _ in batch.x.shape[1:]))
-        seen = None if batch.seen is None else batch.seen.repeat(k, *(1 for _ in batch.seen.shape[1:]))
-        return each(p.log_prob(x), seen)
+        x, seen = batch.x, batch.seen
+        if seen is not None:
+            # whatever stands at an unseen site, NaN included: its gradient is 0 * NaN otherwise
+            sites = seen.unsqueeze(1) if seen.dim() < x.dim() else seen
+            x = torch.where(sites.bool(), x, torch.zeros_like(x))
+        if seen is not None:
+            seen = seen.repeat(k, *(1 for _ in seen.shape[1:]))
+        return each(p.log_prob_of(x, k), seen)

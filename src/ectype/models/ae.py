@@ -71,8 +71,10 @@ class AE(Autoencoder):
         penalty: float = 0.01,
     ) -> None:
         super().__init__(encoder, decoder, likelihood, prior, conditioner)
-        if corruption < 0 or penalty < 0:
+        if not (corruption >= 0 and penalty >= 0):
             raise UsageError(f"corruption and penalty are not negative, got {corruption} and {penalty}")
+        if any(True for _ in prior.parameters()):
+            raise UsageError("an autoencoder does not train its prior: use the prior fitted, or a vae")
         self.corruption = corruption
         self.penalty = penalty
 

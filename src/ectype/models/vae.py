@@ -65,7 +65,7 @@ class VAE(Autoencoder):
         samples: int = 1,
     ) -> None:
         super().__init__(encoder, decoder, likelihood, prior, conditioner)
-        if beta < 0 or free_bits < 0 or not 0 <= warmup <= 1 or samples < 1:
+        if not (beta >= 0 and free_bits >= 0 and 0 <= warmup <= 1 and samples >= 1):
             raise UsageError(
                 "beta and free_bits are not negative, warmup is a share of training (0 to 1) and "
                 f"samples at least 1; got {beta}, {free_bits}, {warmup} and {samples}"

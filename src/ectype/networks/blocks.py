@@ -29,6 +29,13 @@ def activation_called(name: str) -> Callable[[Tensor], Tensor]:
     return ACTIVATIONS[name]
 
 
+def checked_share(dropout: float) -> float:
+    """The share of units to silence; raises UsageError where it is none."""
+    if not 0 <= dropout < 1:
+        raise UsageError(f"dropout is a share of the units, from 0 to below 1, not {dropout}")
+    return dropout
+
+
 @final
 class Stem(nn.Module):
     """Reads an item of any shape into floats, with unobserved values replaced by a learned constant.
@@ -48,6 +55,8 @@ class Stem(nn.Module):
         """x (B, *form) and seen (B, *sites) to floats (B, *self.form)."""
         if isinstance(self.shape, Tokens):
             if x.dim() == 1 + len(self.shape.size):
+                if seen is not None:  # an unseen token may be out of the vocabulary
+                    x = torch.where(seen.bool(), x, torch.zeros_like(x))
                 x = F.one_hot(x.long(), self.shape.vocabulary).float()
             if seen is not None:
                 x = torch.where(seen.bool().unsqueeze(-1), x, self.fill)

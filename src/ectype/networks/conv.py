@@ -22,7 +22,7 @@ from torch.nn import functional as F
 
 from ectype.context import Context
 from ectype.errors import UsageError
-from ectype.networks.blocks import Modulation, Stem, activation_called
+from ectype.networks.blocks import Modulation, Stem, activation_called, checked_share
 from ectype.shapes import Grid, Shape
 
 _SMALLEST = 8
@@ -73,7 +73,7 @@ class Block(nn.Module):
         nn.init.zeros_(self.second.bias)  # type: ignore[arg-type]
         self.modulation = Modulation(context, channels) if context else None
         self.activation = activation
-        self.dropout = nn.Dropout2d(dropout)
+        self.dropout = nn.Dropout2d(checked_share(dropout))
 
     def forward(self, x: Tensor, context: Context | None) -> Tensor:
         h = self.first(self.activation(x))
@@ -86,15 +86,17 @@ class Block(nn.Module):
 class _Plan:
     """Sizes and widths of the levels of one picture size."""
 
-    def __init__(self, size: tuple[int, ...], width: int, depth: int, growth: float) -> None:
+    def __init__(self, size: tuple[int, ...], width: int, depth: int, growth: float, neck: int) -> None:
         if len(size) != 2:
             raise UsageError(f"conv needs a picture (height and width), not a grid of size {size}")
         if not (0 < width <= 4096 and 0 < depth <= 64):
             raise UsageError(f"conv needs width in 1..4096 and depth in 1..64, not {width} and {depth}")
+        if not (growth > 0 and 0 < neck <= 4096):
+            raise UsageError(f"conv needs growth above 0 and neck in 1..4096, not {growth} and {neck}")
         sizes = levels((size[0], size[1]))
         # the picture itself is a level only when it is too small to be read in patches
         self.sizes = sizes[1:] if max(size) >= _PATCH_FROM else sizes
-        self.widths = [int(width * min(growth**i, 4)) for i in range(len(self.sizes))]
+        self.widths = [max(1, int(width * min(growth**i, 4))) for i in range(len(self.sizes))]
 
 
 @final
@@ -141,7 +143,7 @@ class Encoder(nn.Module):
         super().__init__()
         if not isinstance(shape, Grid):
             raise UsageError(f"conv needs a picture and this data is a {type(shape).__name__}; use mlp")
-        plan = _Plan(shape.size, width, depth, growth)
+        plan = _Plan(shape.size, width, depth, growth, neck)
         self.size, self.sizes = (shape.size[0], shape.size[1]), plan.sizes
         patch = prod(-(-a // b) for a, b in zip(shape.size, plan.sizes[0], strict=True))
         self.read = Stem(shape)
@@ -190,7 +192,7 @@ class Decoder(nn.Module):
         super().__init__()
         if len(numbers) != 3:
             raise UsageError(f"conv writes pictures, not items of form {tuple(numbers)}; use mlp")
-        plan = _Plan(tuple(numbers[1:]), width, depth, growth)
+        plan = _Plan(tuple(numbers[1:]), width, depth, growth, neck)
         self.size, self.sizes = (numbers[1], numbers[2]), plan.sizes
         patch = prod(-(-a // b) for a, b in zip(self.size, plan.sizes[0], strict=True))
         self.tail = nn.Linear(latent, neck * prod(plan.sizes[-1]))

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from ectype.context import Context
 from ectype.errors import UsageError
-from ectype.networks.blocks import Modulation, Stem, activation_called
+from ectype.networks.blocks import Modulation, Stem, activation_called, checked_share
 from ectype.shapes import Shape
 
 
@@ -33,7 +33,7 @@ class _Layers(nn.Module):
         # with no hidden layer the condition enters the output itself
         self.last = Modulation(context, widths[-1]) if context and not inner else None
         self.activation = activation_called(activation)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = nn.Dropout(checked_share(dropout))
 
     def forward(self, h: Tensor, context: Context | None) -> Tensor:
         for i, linear in enumerate(self.linears[:-1]):

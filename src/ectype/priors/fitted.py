@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import final
 
 import numpy as np
@@ -19,7 +21,7 @@ from ectype.likelihoods import Distribution
 from ectype.likelihoods.normal import NormalDistribution
 from ectype.noise import Noise, normal
 from ectype.priors import Posterior, Prior
-from ectype.priors.mixture import LOG_2PI, choose
+from ectype.priors.mixture import LOG_2PI, checked_count, choose
 from ectype.shapes import Shape
 
 _ENOUGH = 20_000  # codes used for a fit; more change the held-out likelihood in the third digit
@@ -78,7 +80,7 @@ class Fitted(Prior):
 
     def __init__(self, latent: int, shape: Shape, *, context: int = 0, components: int = 32) -> None:
         super().__init__(latent, shape, context=context)
-        self.components = components
+        self.components = checked_count(components)
         self.register_buffer("ready", torch.zeros(1))
         self.register_buffer("means", torch.zeros(components, latent))
         self.register_buffer("factors", torch.eye(latent).repeat(components, 1, 1))
@@ -110,6 +112,10 @@ def fit_mixture(codes: Tensor, held_out: Tensor, vectors: Tensor | None, most: i
     belongs to on its vector.
     """
     train = codes[:_ENOUGH].double().cpu().numpy()
+    if not len(train):
+        raise DataError("no codes to fit a mixture to")
+    if len(train) == 1:  # sklearn refuses one
+        train = np.repeat(train, 2, 0)
     judge = held_out[:_ENOUGH].double().cpu().numpy() if len(held_out) else train
     floor = 1e-4 * float(train.var(0).mean()) + 1e-8
     best, best_score = None, -math.inf
@@ -119,19 +125,21 @@ def fit_mixture(codes: Tensor, held_out: Tensor, vectors: Tensor | None, most: i
             break
         kind = "full" if len(train) >= 2 * count * train.shape[1] else "diag"
         fit = GaussianMixture(count, covariance_type=kind, reg_covar=floor, random_state=0, max_iter=50)
-        score = float(_quiet_fit(fit, train).score(judge))
+        with _quiet():
+            score = float(fit.fit(train).score(judge))
         if score > best_score:
             best, best_score = fit, score
     if best is None:
-        raise DataError("no codes to fit a mixture to")
+        raise DataError("the codes have no finite likelihood under any mixture: did the training diverge?")
     return _parameters(best, train, vectors, most)
 
 
-def _quiet_fit(fit: GaussianMixture, train: np.ndarray) -> GaussianMixture:
-    """Fit; stopping before convergence is judged by the held-out score, not by a warning."""
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Stopping before convergence is judged by the held-out score, not by a warning."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
-        return fit.fit(train)
+        yield
 
 
 def _parameters(
@@ -151,7 +159,9 @@ def _parameters(
     out["bias"][:count] = torch.from_numpy(np.log(fit.weights_ + 1e-12))
     owners = fit.predict(train)
     if vectors is not None and len(set(owners)) > 1:
-        head = LogisticRegression(max_iter=500).fit(vectors[: len(train)].double().cpu().numpy(), owners)
+        known = vectors[: len(train)].double().cpu().numpy()
+        with _quiet():
+            head = LogisticRegression(max_iter=500).fit(known, owners)
         coef, bias = head.coef_, head.intercept_
         if len(head.classes_) == 2:  # sklearn keeps one row for two classes: log-odds of the second
             coef, bias = np.concatenate([-coef, coef]) / 2, np.concatenate([-bias, bias]) / 2

@@ -40,13 +40,16 @@ class NormalMixture(Distribution):
         self.log_scales = log_scales.float()
 
     def log_prob(self, x: Tensor) -> Tensor:
-        # (x - m)^2 / s^2 opened up: three matrix products instead of a (B, M, D) tensor. In bf16 the
-        # large terms would cancel to nothing, so autocast stays off.
+        # (x - m)^2 / s^2 opened up: matrix products instead of a (B, M, D) tensor. In bf16 the large
+        # terms would cancel to nothing, so autocast stays off; and on a CPU the products are in
+        # double, because oneDNN may have been told to round the operands of single ones
+        # (`hardware.computing`).
         with torch.autocast(x.device.type, enabled=False):
-            x = x.float()
-            precision = torch.exp(-2 * self.log_scales)
-            square = (x * x) @ precision.T - 2 * x @ (self.means * precision).T
-            square = square + (self.means**2 * precision).sum(1)
+            exact = torch.float64 if x.device.type == "cpu" else torch.float32
+            y, means = x.to(exact), self.means.to(exact)
+            precision = torch.exp(-2 * self.log_scales.to(exact))
+            square = (y * y) @ precision.T - 2 * y @ (means * precision).T
+            square = (square + (means**2 * precision).sum(1)).float()
             size = self.log_scales.sum(1) + 0.5 * LOG_2PI * x.shape[1]
             log_w = self.log_w.repeat(len(x) // len(self.log_w), 1)
             return torch.logsumexp(log_w - 0.5 * square - size, 1)
@@ -65,14 +68,19 @@ class NormalMixture(Distribution):
         return self.means[self.log_w.argmax(1)]
 
 
+def checked_count(components: int) -> int:
+    """A number of components; raises UsageError where it is none."""
+    if not 0 < components <= 1 << 16:
+        raise UsageError(f"components is a number from 1 to 65536, not {components}")
+    return components
+
+
 @final
 class Weights(nn.Module):
     """Learned log-weights of M components, moved by the condition where there is one."""
 
     def __init__(self, components: int, context: int) -> None:
         super().__init__()
-        if not 0 < components <= 1 << 16:
-            raise UsageError(f"components is a number from 1 to 65536, not {components}")
         self.bias = nn.Parameter(torch.zeros(components))
         self.head = nn.Linear(context, components, bias=False) if context else None
         if self.head is not None:
@@ -101,7 +109,7 @@ class Mixture(Prior):
 
     def __init__(self, latent: int, shape: Shape, *, context: int = 0, components: int = 256) -> None:
         super().__init__(latent, shape, context=context)
-        self.means = nn.Parameter(torch.randn(components, latent))
+        self.means = nn.Parameter(torch.randn(checked_count(components), latent))
         self.log_scales = nn.Parameter(torch.zeros(components, latent))
         self.weights = Weights(components, context)
 
@@ -124,7 +132,7 @@ class VampPrior(Prior):
     def __init__(self, latent: int, shape: Shape, *, context: int = 0, components: int = 64) -> None:
         super().__init__(latent, shape, context=context)
         form = (*shape.size, shape.vocabulary) if isinstance(shape, Tokens) else shape.form
-        self.pseudo = nn.Parameter(torch.randn(components, *form) * 0.1)
+        self.pseudo = nn.Parameter(torch.randn(checked_count(components), *form) * 0.1)
         self.weights = Weights(components, context)
 
     def inputs(self) -> Tensor:

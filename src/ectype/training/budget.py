@@ -48,22 +48,29 @@ def count_steps(
     return trial(60 * (minutes if minutes is not None else _DEFAULT_MINUTES))
 
 
-def time_steps(step: Callable[[int], None], check: Callable[[], None], seconds: float) -> int:
+def time_steps(
+    step: Callable[[int], None], check: Callable[[], None], wait: Callable[[], None], seconds: float
+) -> int:
     """How many steps fit into `seconds`, with their checks, by doing some of each.
+
+    `wait` returns when the device has done what it was told: the clock is read only after it.
 
     The first steps are not counted: kernels are chosen and memory is found in them.
     """
     start = time.perf_counter()
     for i in range(3):
         step(i)
+    wait()
     began, done = time.perf_counter(), 0
     trial = min(_TRIAL_SECONDS, 0.05 * seconds)
     while time.perf_counter() - began < trial or done < 3:
         step(3 + done)
         done += 1
+    wait()
     each = (time.perf_counter() - began) / done
     began = time.perf_counter()
     check()
+    wait()
     checks = CHECKS * (time.perf_counter() - began)
     left = seconds - (time.perf_counter() - start) - checks
     return max(1, int(left / each))

@@ -8,11 +8,11 @@ at the end: the best averaged weights become the model's, and `settle` fits what
 from __future__ import annotations
 
 import time
-from collections.abc import Generator, Iterator
-from contextlib import closing
+from collections.abc import Generator
 from pathlib import Path
 
 from ectype.data.data import Data
+from ectype.errors import UsageError
 from ectype.hardware import choose_device, choose_precision
 from ectype.models import Model
 from ectype.training.session import Session
@@ -45,10 +45,11 @@ def fit(
     state: str | Path | None = None,
     resume: bool = False,
     stop: Stop | None = None,
-) -> Iterator[Step]:
+) -> Generator[Step]:
     """Train `model` on the train split of `data`; yields a `Step` about once a second.
 
-    When it ends, also when it is closed early, the model holds the best averaged weights.
+    Settings are checked and the length is decided at the call; iterating trains. When it ends, also
+    when it is closed early, the model holds the best averaged weights.
 
     Arguments:
         steps: length of the run in steps; or give epochs, or minutes (default 5 minutes).
@@ -65,7 +66,7 @@ def fit(
         precision: auto, fp32 or bf16.
         threads: CPU threads; default: as torch has it.
         seed: of order and noise.
-        state: file that keeps the run resumable, written every half minute and at the end.
+        state: file that keeps the run resumable, written at the start, every half minute and at the end.
         resume: go on from that file, bit for bit, with the length and settings it holds.
         stop: asks the loop to end after the step it is in (see `stop_signals`).
 
@@ -75,20 +76,23 @@ def fit(
     where = choose_device(device)
     bits = choose_precision(precision, where, data.kind.shape)
     settings = Settings(batch, rate, decay, clip, drop, half_life, patience, bits, threads, seed)
+    if resume and state is None:
+        raise UsageError("resume needs the file to go on from: state=")
     session = Session(model, data, settings, where)
     file = None if state is None else Path(state)
     if resume and file is not None:
         session.resume(file)
     else:
         session.begin(steps, epochs, minutes)
-    with closing(_drive(session, file, stop or Stop())) as ticks:
-        yield from ticks
+    return _drive(session, file, stop or Stop())
 
 
 def _drive(session: Session, file: Path | None, stop: Stop) -> Generator[Step]:
     """Step until the end, a stop or patience runs out; read, save and yield by the clock."""
     read = saved = time.perf_counter()
     try:
+        if file is not None:
+            session.save(file)  # so that a run killed in its first half minute can be resumed too
         while not session.finished and not stop.signal:
             session.step()
             checked = session.check_if_due()
@@ -105,5 +109,9 @@ def _drive(session: Session, file: Path | None, stop: Stop) -> Generator[Step]:
         if session.finished:
             session.settle()
         yield session.report(stopped=bool(stop.signal))
+    except GeneratorExit:
+        if file is not None and not session.is_settled:
+            session.save(file)
+        raise
     finally:
         session.hand_over()

@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -62,8 +63,11 @@ def write_atomically(path: Path, data: bytes) -> None:
             os.fsync(file.fileno())
         os.replace(part, path)
     except OSError as error:
-        part.unlink(missing_ok=True)
-        raise OutputError(f"cannot write {path}: {error.strerror or error}") from error
+        with suppress(OSError):
+            part.unlink(missing_ok=True)
+        raise OutputError(
+            f"cannot write {path}: {error.strerror or error}; free some space or choose another folder"
+        ) from error
 
 
 def save_state(path: Path, tensors: Mapping[str, Tensor], progress: Progress) -> None:
@@ -84,7 +88,7 @@ def load_state(path: Path) -> tuple[dict[str, Tensor], Progress]:
         return tensors, Progress(**header)
     except FileNotFoundError as error:
         raise ModelFileError(f"there is nothing to resume: {path} does not exist") from error
-    except (SafetensorError, KeyError, TypeError, ValueError, OSError) as error:
+    except (SafetensorError, KeyError, TypeError, ValueError, OSError, RecursionError) as error:
         raise ModelFileError(f"{path} is damaged and cannot be resumed ({error})") from error
 
 

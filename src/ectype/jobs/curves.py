@@ -1,0 +1,85 @@
+"""The curves of a run: one JSON line per look at the metrics, and TensorBoard where it is wanted."""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+
+from ectype.errors import MissingExtra
+from ectype.jobs import outputs
+
+if TYPE_CHECKING:
+    from ectype.training.step import Step
+
+METRICS_FILE = "metrics.jsonl"
+
+
+class Curves:
+    """Appends to `metrics.jsonl`: {"split", "loss", "parts", "step", "seconds"} per line, nats per item.
+
+    Arguments:
+        folder: of the run.
+        after: keep what is there up to this step (a resumed run), and drop the rest.
+        tensorboard: write TensorBoard's files too.
+
+    Raises OutputError where the folder cannot be written, MissingExtra without TensorBoard.
+    """
+
+    def __init__(self, folder: Path, *, after: int = 0, tensorboard: bool = False) -> None:
+        self.path = folder / METRICS_FILE
+        self.board = _board(folder) if tensorboard else None
+        try:
+            lines = self.path.read_text().splitlines() if after and self.path.exists() else []
+            self.file = open(self.path, "w")
+            self.file.writelines(x + "\n" for x in lines if _step_of(x) <= after)
+        except OSError as error:
+            raise outputs.cannot_write(self.path, error) from error
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *raised: object) -> None:
+        try:
+            self.file.close()
+        except OSError as error:  # the disk is full; what ended the block first has said so
+            if raised[0] is None:
+                raise outputs.cannot_write(self.path, error) from error
+        if self.board is not None:
+            self.board.close()
+
+    def add(self, step: Step) -> None:
+        """One report of the loop; raises OutputError when the disk is full."""
+        rows: list[dict[str, Any]] = []
+        if math.isfinite(step.loss):
+            rows.append({"split": "train", "loss": step.loss, "parts": step.parts})
+        if step.select is not None:
+            rows.append({"split": "select", "loss": step.select, "parts": {}})
+        try:
+            for row in rows:
+                row |= {"step": step.number, "seconds": round(step.seconds, 2)}
+                self.file.write(json.dumps(row) + "\n")
+                if self.board is not None:
+                    self.board.add_scalar(f"loss/{row['split']}", row["loss"], step.number)
+                    for name, value in row["parts"].items():
+                        self.board.add_scalar(f"{row['split']}/{name}", value, step.number)
+            self.file.flush()
+        except OSError as error:
+            raise outputs.cannot_write(self.path, error) from error
+
+
+def _step_of(line: str) -> float:
+    """The step of a curve point; a line cut short by a kill counts as later than any."""
+    try:
+        return float(json.loads(line)["step"])
+    except (ValueError, KeyError, TypeError):
+        return math.inf
+
+
+def _board(folder: Path) -> Any:
+    try:
+        from torch.utils.tensorboard import SummaryWriter
+    except ImportError as error:
+        raise MissingExtra("tensorboard", "tensorboard") from error
+    return SummaryWriter(str(folder / "tensorboard"))

@@ -1,0 +1,448 @@
+"""What every family promises, over the catalog: kind x network x likelihood x prior x condition, pairwise.
+
+`FITS` says which names go together; whatever it does not mention has to work with everything, so a
+new line in the catalog is in this suite at once.
+"""
+
+from __future__ import annotations
+
+import itertools
+import random
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import replace
+from functools import cache
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from ectype.assembly import build
+from ectype.catalog import LIKELIHOODS, MODELS, NETWORKS, PRIORS
+from ectype.data.batch import Batch
+from ectype.data.data import Condition, Data
+from ectype.data.store import Resident
+from ectype.errors import UsageError
+from ectype.kinds import Kind
+from ectype.kinds.image import Image
+from ectype.kinds.label import Label
+from ectype.kinds.levels import dtype, top
+from ectype.kinds.vector import Vector
+from ectype.likelihoods import Distribution
+from ectype.models import Autoencoder, Model
+from ectype.noise import PerItem
+from ectype.runs import Run
+from ectype.shapes import Grid
+
+N, B, K, LATENT = 24, 6, 3, 4
+
+IMAGES = {
+    "grey8-1x1": Image(1, (1, 1), bits=8),
+    "grey1-17x30": Image(1, (17, 30), bits=1),
+    "grey16-64x48": Image(1, (64, 48), bits=16),
+    "rgb16-5x3": Image(3, (5, 3), bits=16),
+    "rgb8-64x48": Image(3, (64, 48), bits=8),
+    "rgba8-17x30": Image(4, (17, 30), bits=8),
+    "rgba1-5x3": Image(4, (5, 3), bits=1),
+}
+KINDS: dict[str, Kind] = {
+    **IMAGES,
+    "label": Label(["a", "b", "c", "d"]),
+    "vector1": Vector([0.5], [2.0]),
+    "vector5": Vector([0.0] * 5, [1.0] * 5),
+}
+CONDITIONS: dict[str, dict[str, Kind]] = {
+    "none": {},
+    "label": {"type": Label(["x", "y", "z"])},  # a name that is also an attribute of every module
+    "vector": {"size": Vector([0.0, 1.0], [1.0, 2.0])},
+    "image": {"sketch": Image(1, (3, 2), bits=8)},
+    "two": {"label": Label(["x", "y"]), "size.x": Vector([0.0], [1.0])},
+}
+OPTIONS: dict[str, dict[str, Any]] = {
+    "ae": {"corruption": 0.1},
+    "conv": {"width": 4, "depth": 1, "neck": 3, "activation": "silu"},
+    "mlp": {"hidden": (8,), "activation": "silu"},
+    "logistic": {"logistics": 2},
+    "mixture": {"components": 3},
+    "vamp": {"components": 3},
+    "flow": {"layers": 2, "units": 8},
+    "fitted": {"components": 2},
+}
+
+
+class Case(NamedTuple):
+    """One name of each table."""
+
+    family: str
+    kind: str
+    network: str
+    likelihood: str
+    prior: str
+    condition: str
+
+
+def fits(case: Case) -> bool:
+    """Whether these names go together."""
+    kind = KINDS[case.kind]
+    image = isinstance(kind, Image)
+    rules = {
+        "conv": image,
+        "bernoulli": isinstance(kind, Image) and kind.bits == 1,
+        "logistic": image,
+        "normal likelihood": not isinstance(kind, Label),
+        "laplace": not isinstance(kind, Label),
+        "categorical": isinstance(kind, Label),
+        "ae": case.prior == "fitted" or (case.prior == "normal" and case.condition == "none"),
+    }
+    likelihood = "normal likelihood" if case.likelihood == "normal" else case.likelihood
+    return all(rules.get(name, True) for name in (case.family, case.network, likelihood))
+
+
+def pairwise() -> list[Case]:
+    """Few cases in which every two names that go together meet."""
+    axes = (MODELS, KINDS, NETWORKS, LIKELIHOODS, PRIORS, CONDITIONS)
+    every = [case for case in map(Case._make, itertools.product(*axes)) if fits(case)]
+    random.Random(0).shuffle(every)  # noqa: S311
+    open_ = {pair for case in every for pair in pairs(case)}
+    chosen = []
+    for least in range(15, 0, -1):
+        for case in every:
+            new = pairs(case) & open_
+            if len(new) >= least:
+                chosen.append(case)
+                open_ -= new
+    return chosen
+
+
+def pairs(case: Case) -> set[tuple[tuple[int, str], ...]]:
+    return set(itertools.combinations(enumerate(case), 2))
+
+
+CASES = pairwise()
+over_cases = pytest.mark.parametrize("case", CASES, ids="-".join)
+
+
+def values(kind: Kind, n: int, seed: int) -> Tensor:
+    """Stored arrays of n random items."""
+    rng = np.random.default_rng(seed)
+    if isinstance(kind, Image):
+        form = (n, *kind.shape.form)
+        levels = (
+            rng.integers(0, 2, form) * 255 if kind.bits == 1 else rng.integers(0, top(kind.bits) + 1, form)
+        )
+        return torch.from_numpy(levels.astype(dtype(kind.depth)))
+    if isinstance(kind, Label):
+        return torch.from_numpy(rng.integers(0, len(kind.classes), n))
+    return torch.from_numpy(rng.normal(size=(n, *kind.shape.form)).astype(np.float32))
+
+
+@cache
+def data_of(kind: str, condition: str) -> Data:
+    given = {}
+    for i, (name, of) in enumerate(CONDITIONS[condition].items()):
+        present = torch.arange(N) % 5 != i  # some are missing in the data
+        given[name] = Condition(of, values(of, N, 100 + i), present)
+    at = torch.arange(N)
+    splits = {"train": at[:18], "select": at[18:21], "test": at[21:], "all": at}
+    return Data(KINDS[kind], Resident(values(KINDS[kind], N, 1)), splits, given)
+
+
+def made(case: Case, seed: int = 0) -> Model:
+    options: dict[str, Any] = {}
+    for name in case:
+        options |= OPTIONS.get(name, {})
+    return build(
+        case.family,
+        data_of(case.kind, case.condition),
+        network=case.network,
+        likelihood=case.likelihood,
+        prior=case.prior,
+        latent=LATENT,
+        seed=seed,
+        **options,
+    )
+
+
+@cache
+def perturbed(case: Case) -> Model:
+    """A model none of whose layers is zero any more, as after some training."""
+    model = made(case)
+    noise = torch.Generator().manual_seed(3)
+    with torch.no_grad():
+        for p in model.parameters():
+            p += 0.1 * torch.randn(p.shape, generator=noise)
+    data = data_of(case.kind, case.condition)
+    model.settle(data.batches("train", B), data.batches("select", B))
+    return model
+
+
+def batch_of(case: Case) -> Batch:
+    """Six items; every condition is there for some and dropped for others."""
+    batch = data_of(case.kind, case.condition).batch(range(B))
+    kept = {n: k & (torch.arange(B) % 3 != i) for i, (n, k) in enumerate(batch.kept.items())}
+    return replace(batch, kept=kept)
+
+
+def part_of(batch: Batch, case: Case, first: int, end: int) -> Batch:
+    """Some items of a batch of `batch_of`."""
+    part = data_of(case.kind, case.condition).batch(range(first, end))
+    return replace(part, kept={n: k[first:end] for n, k in batch.kept.items()})
+
+
+def site_form(case: Case) -> tuple[int, ...]:
+    """A joint-channel pixel is one site; everywhere else each value is one."""
+    shape = KINDS[case.kind].shape
+    return shape.size if case.likelihood == "logistic" and isinstance(shape, Grid) else shape.form
+
+
+def seen_of(case: Case) -> Tensor:
+    """About half of the sites, at least one item with and one without its first site."""
+    seen = torch.rand(B, *site_form(case), generator=torch.Generator().manual_seed(9)) < 0.5
+    seen.view(B, -1)[:2, 0] = torch.tensor([True, False])
+    return seen
+
+
+def generator(seed: int) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
+
+
+def test_every_pair_that_fits_is_tried_and_not_much_more() -> None:
+    assert {name for case in CASES for name in case} == {
+        *MODELS, *KINDS, *NETWORKS, *LIKELIHOODS, *PRIORS, *CONDITIONS,
+    }  # fmt: skip
+    axes = (MODELS, KINDS, NETWORKS, LIKELIHOODS, PRIORS, CONDITIONS)
+    wanted = {p for case in map(Case._make, itertools.product(*axes)) if fits(case) for p in pairs(case)}
+    assert {p for case in CASES for p in pairs(case)} == wanted
+    assert len(CASES) < 120
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_what_does_not_fit_is_refused_in_words(kind: str) -> None:
+    for network, likelihood in itertools.product(NETWORKS, LIKELIHOODS):
+        case = Case("vae", kind, network, likelihood, "normal", "none")
+        if fits(case):
+            made(case)
+        else:
+            with pytest.raises(UsageError, match=r"needs|real numbers|levels|writes"):
+                made(case)
+
+
+def test_an_autoencoder_refuses_a_prior_that_nothing_trains() -> None:
+    for prior, condition in itertools.product(PRIORS, ("none", "label")):
+        case = Case("ae", "vector5", "mlp", "normal", prior, condition)
+        if fits(case):
+            made(case)
+        else:
+            with pytest.raises(UsageError, match="does not train its prior: use the prior fitted"):
+                made(case)
+
+
+@over_cases
+def test_shapes(case: Case) -> None:
+    model, batch = perturbed(case).eval(), batch_of(case)
+    form = KINDS[case.kind].shape.form
+    context = model.condition(batch)
+    assert (context is None) == (case.condition == "none")
+    for stage in model.stages:
+        for player in stage.players:
+            loss = model.loss(batch, player, generator(0))
+            assert loss.each.shape == (B,) and loss.total.shape == () and loss.each.isfinite().all()
+            assert loss.each.dtype == torch.float32
+            assert all(not part.requires_grad for part in loss.parts.values())
+    z = model.latents(B, context).draw(generator(1))
+    assert z.shape == (B, LATENT)
+    p = model.decode(z, context)
+    assert isinstance(p, Distribution)
+    assert p.log_prob(batch.x).shape == (B, *site_form(case))
+    for x in (p.mean, p.mode, p.draw(generator(2))):
+        assert x.shape == (B, *form) and x.isfinite().all()
+    assert (p.draw(generator(2)) == p.draw(generator(2))).all()
+
+
+@over_cases
+def test_reading_gives_k_samples_item_after_item(case: Case) -> None:
+    model, batch = perturbed(case).eval(), batch_of(case)
+    if not isinstance(model, Autoencoder):
+        pytest.skip("this family does not read")
+    context = model.condition(batch)
+    q = model.posterior(batch.x, context)
+    got = model.draws(q, context, K, PerItem(0, range(B)))
+    assert got.z.shape == (K * B, LATENT) and got.log_q.shape == got.log_p.shape == (K * B,)
+    assert got.kl is None or got.kl.shape == (B, LATENT)
+    p = model.decode(got.z, None if context is None else context.repeat(K))
+    assert model.reconstruction(p, batch, K).shape == (K * B,)
+    # K-major: the samples of item 2 lie at 2, 2 + B, 2 + 2 B, and are what it gets alone
+    one = part_of(batch, case, 2, 3)
+    alone = model.infer(one.x, model.condition(one), K, noise=PerItem(0, [2])).z
+    assert torch.allclose(got.z[2::B], alone, atol=1e-5)
+    if model.bounded:
+        prior = model.latents(B, context)
+        each = prior.log_prob(got.z.view(K, B, LATENT)[1])
+        each = each.sum(1) if each.dim() == 2 else each
+        assert torch.allclose(got.log_p.view(K, B)[1], each, atol=1e-4)
+
+
+@over_cases
+def test_gradient_reaches_every_parameter_of_the_player_and_no_other(case: Case) -> None:
+    model = perturbed(case).train()
+    # weights, or the signs that are an L1 gradient may add up to exactly 0
+    batch = replace(batch_of(case), seen=seen_of(case), weight=torch.linspace(0.5, 2, B))
+    names = {p: n for n, p in model.named_parameters()}
+    players = {name: model.player(name) for stage in model.stages for name in stage.players}
+    frozen = [n for n, p in model.named_parameters() if not p.requires_grad]
+    assert all(
+        n.startswith("conditioner.") and n.endswith(".fill") for n in frozen
+    )  # a condition has no holes
+    owned = [names[p] for own in players.values() for p in own]
+    assert sorted(owned) == sorted(n for n, p in model.named_parameters() if p.requires_grad)
+    for player, own in players.items():
+        model.zero_grad(set_to_none=True)
+        for p in names:
+            if p.requires_grad and names[p] in owned:
+                p.requires_grad_(any(p is mine for mine in own))
+        model.loss(batch, player, generator(0)).total.backward()
+        for other in players.values():
+            for p in other:
+                p.requires_grad_(True)
+        reached = {n for p, n in names.items() if p.grad is not None and bool((p.grad != 0).any())}
+        assert reached == {names[p] for p in own}
+        assert all(p.grad.isfinite().all() for p in own if p.grad is not None)
+    model.zero_grad(set_to_none=True)
+
+
+@over_cases
+def test_same_seed_same_weights_and_losses(case: Case) -> None:
+    one, two, other = made(case), made(case), made(case, seed=1)
+    state = one.state_dict()
+    assert all(torch.equal(v, state[k]) for k, v in two.state_dict().items())
+    assert any(not torch.equal(v, state[k]) for k, v in other.state_dict().items())
+    batch, model = batch_of(case), perturbed(case).train()
+    for stage in model.stages:
+        for player in stage.players:
+            first = model.loss(batch, player, generator(0)).each
+            assert torch.equal(first, model.loss(batch, player, generator(0)).each)
+            assert not torch.equal(first, model.loss(batch, player, generator(1)).each)
+
+
+@over_cases
+def test_an_item_depends_on_its_seed_and_number_only(case: Case) -> None:
+    model, batch = perturbed(case).eval(), batch_of(case)
+    few = part_of(batch, case, 2, 4)
+
+    def sample(of: Batch, items: range, seed: int) -> tuple[Tensor, Tensor]:
+        context = model.condition(of)
+        z = model.latents(len(of), context).draw(PerItem(seed, items))
+        p = model.decode(z, context)
+        return z, p.draw(PerItem(seed + 1, items)).float()
+
+    z, x = sample(batch, range(B), 5)
+    z2, x2 = sample(few, range(2, 4), 5)
+    assert torch.allclose(z[2:4], z2, atol=1e-5)
+    # a draw may round to the next level where another order of sums moves its last bit
+    assert (~torch.isclose(x[2:4], x2, atol=1e-3, rtol=1e-3)).float().mean() < 0.001
+    assert not torch.allclose(sample(batch, range(B), 6)[0], z, atol=1e-3)
+    assert not torch.allclose(z[0], z[1], atol=1e-3)
+
+
+@over_cases
+def test_unseen_values_change_nothing(case: Case) -> None:
+    model, batch, seen = perturbed(case).eval(), batch_of(case), seen_of(case)
+    if not isinstance(model, Autoencoder):
+        pytest.skip("this family does not read")
+    over = seen.unsqueeze(1) if seen.dim() < batch.x.dim() else seen
+    anything = 99 if batch.x.dtype == torch.int64 else float("nan")
+    here = replace(batch, seen=seen)
+    hidden = replace(here, x=torch.where(over, batch.x, torch.full_like(batch.x, anything)))
+    with torch.no_grad():
+        loss = model.loss(here, noise=generator(0)).each
+        assert torch.equal(loss, model.loss(hidden, noise=generator(0)).each)
+        context = model.condition(batch)
+        mean = model.posterior(batch.x, context, seen).mean
+        assert torch.equal(mean, model.posterior(hidden.x, context, seen).mean)
+        assert not torch.equal(mean, model.posterior(batch.x, context).mean)
+        changed = replace(
+            here, x=torch.where(over, KINDS[case.kind].tensor(values(KINDS[case.kind], B, 7)), batch.x)
+        )
+        assert not torch.equal(loss, model.loss(changed, noise=generator(0)).each)
+    for p in model.player("model"):
+        p.grad = None
+    model.loss(hidden, noise=generator(0)).total.backward()
+    assert all(p.grad.isfinite().all() for p in model.parameters() if p.grad is not None)
+    model.zero_grad(set_to_none=True)
+
+
+@pytest.mark.parametrize("case", [c for c in CASES if c.condition != "none"], ids="-".join)
+def test_the_value_of_a_dropped_condition_does_not_matter(case: Case) -> None:
+    model, batch = perturbed(case).eval(), batch_of(case)
+    data = data_of(case.kind, case.condition)
+    other = {n: c.kind.tensor(values(c.kind, B, 55)) for n, c in data.given.items()}
+    with torch.no_grad():
+        none = replace(batch, kept={n: torch.zeros(B, dtype=torch.bool) for n in batch.given})
+        dropped = model.loss(none, noise=generator(0)).each
+        assert torch.equal(dropped, model.loss(replace(none, given=other), noise=generator(0)).each)
+        absent = model.loss(replace(batch, given={}, kept={}), noise=generator(0)).each
+        assert torch.allclose(dropped, absent, atol=1e-5)
+        there = replace(batch, kept={n: torch.ones(B, dtype=torch.bool) for n in batch.given})
+        assert not torch.allclose(dropped, model.loss(there, noise=generator(0)).each, atol=1e-5)
+        for name in batch.given:  # each condition by itself says something to every item
+            one = {**there.given, name: other[name].flip(0) + (other[name] == batch.given[name])}
+            if isinstance(data.conditions[name], Label):
+                one[name] = (batch.given[name] + 1) % len(data.conditions[name].classes)
+            changed = model.loss(replace(there, given=one), noise=generator(0)).each
+            assert (changed != model.loss(there, noise=generator(0)).each).all()
+
+
+CHILD = """
+import sys
+from pathlib import Path
+import torch
+from safetensors.torch import load_file, save_file
+from ectype.data.batch import Batch
+from ectype.noise import PerItem
+from ectype.runs import load
+
+made = {}
+for folder in sorted(Path(sys.argv[1]).iterdir()):
+    model = load(folder).model
+    given = load_file(folder / "given.safetensors")
+    n = len(given.pop("x"))
+    with torch.no_grad():
+        context = None if model.conditioner is None else model.conditioner(given, {}, n)
+        z = model.latents(n, context).draw(PerItem(11, range(n)))
+        made[folder.name] = model.decode(z, context).mean.float().contiguous()
+save_file(made, sys.argv[2])
+"""
+
+
+@pytest.fixture(scope="module")
+def reloaded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Tensor]]:
+    """The samples of every saved model, made by one fresh process."""
+    from safetensors.torch import load_file, save_file
+
+    runs, out = tmp_path_factory.mktemp("runs"), tmp_path_factory.mktemp("out") / "made.safetensors"
+    for i, case in enumerate(CASES):
+        data = data_of(case.kind, case.condition)
+        Run.of(perturbed(case), data).save(runs / f"{i:03d}")
+        batch = data.batch(range(B))
+        save_file({"x": torch.zeros(B), **batch.given}, runs / f"{i:03d}" / "given.safetensors")
+    subprocess.run(
+        [sys.executable, "-c", CHILD, str(runs), str(out)], check=True, cwd=Path(__file__).parents[1]
+    )
+    yield load_file(out)
+
+
+@over_cases
+def test_a_fresh_process_makes_the_same_from_the_file(case: Case, reloaded: dict[str, Tensor]) -> None:
+    model = perturbed(case).eval()
+    batch = data_of(case.kind, case.condition).batch(range(B))
+    with torch.no_grad():
+        context = None if model.conditioner is None else model.conditioner(batch.given, {}, B)
+        z = model.latents(B, context).draw(PerItem(11, range(B)))
+        made_here = model.decode(z, context).mean.float()
+    there = reloaded[f"{CASES.index(case):03d}"]
+    assert torch.equal(made_here, there)
+    assert not made_here.isnan().any()

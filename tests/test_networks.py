@@ -1,0 +1,199 @@
+"""Networks: any size, no neighbours, the stem's doors, the condition's way in, refusals."""
+
+from __future__ import annotations
+
+import itertools
+from math import prod
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from ectype.catalog import NETWORKS, find
+from ectype.context import Context
+from ectype.errors import UsageError
+from ectype.networks import conv, mlp
+from ectype.networks.blocks import ACTIVATIONS, Modulation, Stem, activation_called
+from ectype.networks.conv import depth_to_space, levels, space_to_depth
+from ectype.shapes import Grid, Row, Tokens
+
+SIZES = [(1, 1), (1, 9), (5, 3), (8, 8), (9, 16), (15, 15), (16, 2), (17, 30), (33, 7), (64, 48)]
+SMALL: dict[str, dict[str, Any]] = {"conv": {"width": 4, "depth": 1, "neck": 3}, "mlp": {"hidden": (6, 7)}}
+WIDTH = 5
+
+
+def context(n: int, seed: int = 0) -> Context:
+    vector = torch.randn(n, WIDTH, generator=torch.Generator().manual_seed(seed))
+    return Context(vector, vector.unsqueeze(1), torch.ones(n, 1, dtype=torch.bool))
+
+
+def awake(module: nn.Module) -> nn.Module:
+    """Nothing starts at zero any more."""
+    with torch.no_grad():
+        for p in module.parameters():
+            p += 0.2 * torch.randn_like(p)
+    return module
+
+
+@pytest.mark.parametrize(("name", "channels", "size"), list(itertools.product(NETWORKS, (1, 3, 4), SIZES)))
+def test_pictures_of_any_size(name: str, channels: int, size: tuple[int, int]) -> None:
+    network = find("networks", name)
+    shape = Grid(channels, size)
+    encoder = awake(network.Encoder(shape, 6, context=WIDTH, **SMALL[name]))
+    decoder = awake(network.Decoder(6, (2, *size), context=WIDTH, **SMALL[name]))
+    x = torch.rand(3, *shape.form)
+    h, y = encoder(x, context(3)), decoder(torch.randn(3, 6), context(3))
+    assert h.shape == (3, 6) and y.shape == (3, 2, *size)
+    y.square().sum().backward()
+    # every corner is read and written
+    for row, column in itertools.product((0, -1), (0, -1)):
+        other = x.clone()
+        other[..., row, column] = 1 - other[..., row, column] + 0.1
+        assert not torch.allclose(encoder(other, context(3)), h, atol=1e-7)
+    assert y[..., -1, -1].unique().numel() > 1
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_an_item_does_not_depend_on_its_neighbours(name: str) -> None:
+    network = find("networks", name)
+    encoder = awake(network.Encoder(Grid(1, (17, 30)), 6, context=WIDTH, **SMALL[name])).train()
+    decoder = awake(network.Decoder(6, (1, 17, 30), context=WIDTH, **SMALL[name])).train()
+    x, z, c = torch.rand(5, 1, 17, 30), torch.randn(5, 6), context(5)
+    one = Context(c.vector[2:3], c.tokens[2:3], c.mask[2:3])
+    assert torch.allclose(encoder(x, c)[2:3], encoder(x[2:3], one), atol=1e-5)
+    assert torch.allclose(decoder(z, c)[2:3], decoder(z[2:3], one), atol=1e-5)
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_a_condition_starts_silent_and_is_then_heard(name: str) -> None:
+    network = find("networks", name)
+    encoder = network.Encoder(Grid(1, (5, 3)), 4, context=WIDTH, **SMALL[name])
+    decoder = network.Decoder(4, (1, 5, 3), context=WIDTH, **SMALL[name])
+    x, z = torch.rand(2, 1, 5, 3), torch.randn(2, 4)
+    assert torch.equal(encoder(x, context(2)), encoder(x, context(2, seed=1)))
+    awake(encoder), awake(decoder)
+    assert not torch.allclose(encoder(x, context(2)), encoder(x, context(2, seed=1)), atol=1e-4)
+    assert not torch.allclose(decoder(z, context(2)), decoder(z, context(2, seed=1)), atol=1e-4)
+
+
+def test_without_hidden_layers_the_condition_enters_the_output() -> None:
+    decoder = awake(mlp.Decoder(2, (3,), context=WIDTH, hidden=()))
+    z = torch.randn(4, 2)
+    assert not torch.allclose(decoder(z, context(4)), decoder(z, context(4, seed=1)), atol=1e-4)
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_levels_halve_what_is_longer_than_eight(size: tuple[int, int]) -> None:
+    sizes = levels(size)
+    assert sizes[0] == size and max(sizes[-1]) <= 8
+    for above, below in itertools.pairwise(sizes):
+        assert below == tuple(-(-a // 2) if a > 8 else a for a in above)
+
+
+@pytest.mark.parametrize(
+    ("size", "fit"), [((4, 6), (2, 3)), ((5, 3), (3, 2)), ((5, 7), (5, 4)), ((1, 1), (1, 1))]
+)
+def test_patches_and_back(size: tuple[int, int], fit: tuple[int, int]) -> None:
+    r, s = -(-size[0] // fit[0]), -(-size[1] // fit[1])
+    x = torch.arange(2.0 * 3 * prod(size)).view(2, 3, *size) + 1
+    patches = space_to_depth(x, size, fit)
+    assert patches.shape == (2, r * s * 3, *fit)
+    assert patches.sum() == x.sum()  # padding adds nothing
+    assert set(patches[0, :, 0, 0].tolist()) - {0.0} == set(x[0, :, :r, :s].reshape(-1).tolist())
+    assert torch.equal(depth_to_space(patches, fit, size), x)
+
+
+def test_the_article_network_is_mirrored() -> None:
+    hidden = (128, 64, 32, 16, 8, 4)
+    encoder = mlp.Encoder(Grid(1, (28, 28)), 2, hidden=hidden)
+    decoder = mlp.Decoder(2, (1, 28, 28), hidden=hidden)
+
+    def widths(module: nn.Module) -> list[int]:
+        linears = [m for m in module.modules() if isinstance(m, nn.Linear)]
+        return [linears[0].in_features, *(m.out_features for m in linears)]
+
+    assert widths(encoder) == [784, 128, 64, 32, 16, 8, 4, 2]
+    assert widths(decoder) == [2, 4, 8, 16, 32, 64, 128, 784]
+    assert (awake(encoder)(torch.rand(200, 1, 28, 28)) < 0).any()  # the last layer is linear
+
+
+@pytest.mark.parametrize(
+    ("shape", "form"),
+    [(Grid(2, (3, 2)), (2, 3, 2)), (Row((1, 1)), (2,)), (Tokens(4, (3,)), (3, 4)), (Tokens(4), (4,))],
+)
+def test_the_stem_fills_what_was_not_seen(shape: Any, form: tuple[int, ...]) -> None:
+    stem = Stem(shape)
+    with torch.no_grad():
+        stem.fill += torch.arange(1, len(stem.fill) + 1) * 7
+    x = torch.randint(0, 4, (5, *shape.form)) if isinstance(shape, Tokens) else torch.rand(5, *shape.form)
+    seen = torch.rand(5, *shape.form) < 0.5
+    seen[0], seen[1] = True, False
+    out = stem(x, seen)
+    assert out.shape == (5, *form) and torch.equal(out[0], stem(x)[0])
+    expected = stem.fill.view(-1, *(1 for _ in form[1:])).expand(form)
+    assert torch.equal(out[1], expected)
+    if isinstance(shape, Grid):  # a joint-channel pixel is one site
+        assert torch.equal(stem(x, seen[:, 0]), stem(x, seen[:, :1].expand_as(x)))
+        assert torch.equal(stem(x), 2 * x - 1)
+
+
+def test_hard_and_soft_tokens_enter_by_the_same_door() -> None:
+    stem = Stem(Tokens(4, (3,)))
+    x = torch.randint(0, 4, (5, 3))
+    soft = nn.functional.one_hot(x, 4).float().requires_grad_()
+    assert torch.equal(stem(x), stem(soft))
+    stem(soft).sum().backward()
+    assert soft.grad is not None and (soft.grad == 1).all()
+
+
+def test_modulation_is_scale_and_shift() -> None:
+    modulation = Modulation(WIDTH, 2)
+    h, c = torch.randn(3, 2, 4, 5), context(3)
+    assert torch.equal(modulation(h, c), h)
+    modulation.linear.bias.data = torch.tensor([1.0, -1.0, 0.5, 3.0])
+    expected = torch.stack([2 * h[:, 0] + 0.5, torch.full_like(h[:, 1], 3.0)], 1)
+    assert torch.allclose(modulation(h, c), expected)
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_dropout_is_for_training_only(name: str) -> None:
+    encoder = find("networks", name).Encoder(Grid(1, (5, 3)), 4, dropout=0.5, **SMALL[name])
+    x = torch.rand(20, 1, 5, 3)
+    awake(encoder).train()
+    assert not torch.equal(encoder(x), encoder(x))
+    encoder.eval()
+    assert torch.equal(encoder(x), encoder(x))
+
+
+@pytest.mark.parametrize("name", ACTIVATIONS)
+def test_activations(name: str) -> None:
+    y = activation_called(name)(torch.tensor([-2.0, 0.0, 2.0]))
+    assert y.isfinite().all() and y[2] > 0.9 and y[0] < 0.01 and y[1] == 0
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: activation_called("rellu"), "no activation called 'rellu'; did you mean 'relu'"),
+        (lambda: conv.Encoder(Row((1, 1)), 2), "needs a picture and this data is a Row; use mlp"),
+        (lambda: conv.Encoder(Grid(1, (9,)), 2), "needs a picture"),
+        (lambda: conv.Decoder(2, (3,)), r"not items of form \(3,\); use mlp"),
+        (lambda: conv.Encoder(Grid(1, (5, 5)), 2, width=0), "width in 1..4096"),
+        (lambda: conv.Decoder(2, (1, 5, 5), depth=0), "depth in 1..64"),
+        (lambda: conv.Decoder(2, (1, 5, 5), neck=0), "neck in 1..4096"),
+        (lambda: conv.Encoder(Grid(1, (5, 5)), 2, growth=-1.0), "growth above 0"),
+        (lambda: mlp.Encoder(Row((1,)), 2, hidden=(3, 0)), r"between 1 and 2\^20 units, not \[1, 3, 0, 2\]"),
+        (lambda: mlp.Decoder(2, (1,), dropout=1.5), "dropout is a share"),
+        (lambda: conv.Encoder(Grid(1, (5, 5)), 2, dropout=-0.1), "dropout is a share"),
+    ],
+)
+def test_refusals(make: Any, message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        make()
+
+
+def test_conv_starts_as_a_chain_of_identities() -> None:
+    block = conv.Block(3, WIDTH, torch.relu, 0.0)
+    x: Tensor = torch.randn(2, 3, 4, 4)
+    assert torch.equal(block(x, context(2)), x)
