@@ -13,6 +13,7 @@ from torch import distributions as oracle
 
 from ectype.context import Conditioner, Context
 from ectype.data.batch import Batch
+from ectype.errors import DataError, UsageError
 from ectype.likelihoods.normal import Normal
 from ectype.metrics import bounds as room
 from ectype.metrics.bounds import bounds
@@ -241,7 +242,11 @@ def test_bf16_is_near() -> None:
 
 
 def test_refusals() -> None:
-    with pytest.raises(ValueError, match="samples is at least 1, not 0"):
+    with pytest.raises(UsageError, match="samples is at least 1, not 0"):
         bounds(linear(), [Batch(data())], samples=0)
-    with pytest.raises(ValueError, match="no items to evaluate"):
+    with pytest.raises(DataError, match="no items to evaluate"):
         bounds(linear(), [])
+    plain = linear()
+    plain.bounded = False
+    with pytest.raises(UsageError, match="have no density"):
+        bounds(plain, [Batch(data())])

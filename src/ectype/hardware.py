@@ -82,3 +82,16 @@ def computing(model: nn.Module, device: torch.device, precision: str) -> Iterato
     else:
         with torch.autocast(device.type, dtype=torch.bfloat16):
             yield
+
+
+@contextmanager
+def exact(device: torch.device) -> Iterator[None]:
+    """Full fp32 inside the block, whatever `computing` chose outside: for numbers that cancel or add up."""
+    matmul = torch.backends.mkldnn.matmul  # type: ignore[attr-defined]
+    before = matmul.fp32_precision
+    matmul.fp32_precision = "ieee"
+    try:
+        with torch.autocast(device.type, enabled=False):
+            yield
+    finally:
+        matmul.fp32_precision = before

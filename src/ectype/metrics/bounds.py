@@ -18,6 +18,7 @@ import torch
 from torch import Tensor
 
 from ectype.data.batch import Batch
+from ectype.errors import DataError, UsageError
 from ectype.hardware import computing
 from ectype.models import Autoencoder
 from ectype.noise import PerItem
@@ -64,7 +65,9 @@ def bounds(
         precision: fp32, or bf16 where a hundredth of a nat does not matter.
     """
     if samples < 1:
-        raise ValueError(f"samples is at least 1, not {samples}")
+        raise UsageError(f"samples is at least 1, not {samples}")
+    if not model.bounded:
+        raise UsageError("this model's codes have no density, so there is no bound on log p(x)")
     rows: list[Tensor] = []
     start = 0
     for batch in batches:
@@ -74,7 +77,7 @@ def bounds(
             with computing(model, part.x.device, precision):
                 rows.append(_bounds_of_part(model, part, samples, PerItem(seed, index)).cpu())
     if not rows:
-        raise ValueError("there are no items to evaluate")
+        raise DataError("there are no items to evaluate")
     elbo, iwae, distortion, kl = torch.cat(rows, 1)
     return Bounds(elbo, iwae, distortion, kl, samples)
 

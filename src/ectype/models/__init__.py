@@ -214,6 +214,5 @@ class Autoencoder(Model, ABC):
             # whatever stands at an unseen site, NaN included: its gradient is 0 * NaN otherwise
             sites = seen.unsqueeze(1) if seen.dim() < x.dim() else seen
             x = torch.where(sites.bool(), x, torch.zeros_like(x))
-        if seen is not None:
             seen = seen.repeat(k, *(1 for _ in seen.shape[1:]))
         return each(p.log_prob_of(x, k), seen)

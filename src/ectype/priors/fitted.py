@@ -17,6 +17,7 @@ from torch import Tensor
 
 from ectype.context import Context
 from ectype.errors import DataError
+from ectype.hardware import exact
 from ectype.likelihoods import Distribution
 from ectype.likelihoods.normal import NormalDistribution
 from ectype.noise import Noise, normal
@@ -43,7 +44,7 @@ class FullMixture(Distribution):
         self.factors = factors
 
     def log_prob(self, x: Tensor) -> Tensor:
-        with torch.autocast(x.device.type, enabled=False):
+        with exact(x.device):
             d = (x.float().unsqueeze(0) - self.means.unsqueeze(1)).transpose(1, 2)  # (M, D, B)
             e = torch.linalg.solve_triangular(self.factors, d, upper=False)
             size = self.factors.diagonal(dim1=1, dim2=2).log().sum(1) + 0.5 * LOG_2PI * x.shape[1]

@@ -10,8 +10,6 @@ section 3.2.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import final
 
 import torch
@@ -20,28 +18,12 @@ from torch.nn import functional as F
 
 from ectype.context import Context
 from ectype.errors import UsageError
+from ectype.hardware import exact
 from ectype.likelihoods import Distribution
 from ectype.likelihoods.normal import NormalDistribution
 from ectype.noise import Noise, normal
 from ectype.priors import Posterior, Prior
 from ectype.shapes import Shape
-
-
-@contextmanager
-def _exact(device: torch.device) -> Iterator[None]:
-    """Matrix products in full fp32 inside the block, whatever `hardware.computing` chose outside.
-
-    bf16 has 8 bits: too few for numbers whose error adds up over the layers.
-    """
-    matmul = torch.backends.mkldnn.matmul  # type: ignore[attr-defined]
-    before = matmul.fp32_precision
-    matmul.fp32_precision = "ieee"
-    try:
-        with torch.autocast(device.type, enabled=False):
-            yield
-    finally:
-        matmul.fp32_precision = before
-
 
 _REACH = 2.0  # largest |log scale| of one layer: a layer that could explode would
 
@@ -81,7 +63,7 @@ class FlowDistribution(Distribution):
         return None if self.vector is None else self.vector.repeat(n // self.n, 1)
 
     def log_prob(self, x: Tensor) -> Tensor:
-        with _exact(x.device):
+        with exact(x.device):
             z, volume, vector = x.float(), x.new_zeros(len(x)).float(), self._vector(len(x))
             for coupling in self.couplings:
                 still, moved = z[:, : self.latent // 2], z[:, self.latent // 2 :]
@@ -93,7 +75,7 @@ class FlowDistribution(Distribution):
 
     def inverse(self, z: Tensor) -> Tensor:
         """From the standard normal's z (B, D) back to the latent."""
-        with _exact(z.device):
+        with exact(z.device):
             vector = self._vector(len(z))
             for coupling in reversed(self.couplings):
                 split = self.latent - self.latent // 2

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from ectype.context import Context
 from ectype.errors import UsageError
+from ectype.hardware import exact
 from ectype.likelihoods import Distribution
 from ectype.likelihoods.normal import NormalDistribution
 from ectype.noise import Noise, normal, uniform
@@ -40,14 +41,13 @@ class NormalMixture(Distribution):
         self.log_scales = log_scales.float()
 
     def log_prob(self, x: Tensor) -> Tensor:
-        # (x - m)^2 / s^2 opened up: matrix products instead of a (B, M, D) tensor. In bf16 the large
-        # terms would cancel to nothing, so autocast stays off; and on a CPU the products are in
-        # double, because oneDNN may have been told to round the operands of single ones
-        # (`hardware.computing`).
-        with torch.autocast(x.device.type, enabled=False):
-            exact = torch.float64 if x.device.type == "cpu" else torch.float32
-            y, means = x.to(exact), self.means.to(exact)
-            precision = torch.exp(-2 * self.log_scales.to(exact))
+        # (x - m)^2 / s^2 opened up: matrix products instead of a (B, M, D) tensor. The large terms would
+        # cancel to nothing in bf16, also in the backward pass, which runs outside of any block here: on
+        # a CPU, where oneDNN may round the operands of single precision, the products are in double
+        with exact(x.device):
+            kept = torch.float64 if x.device.type == "cpu" else torch.float32
+            y, means = x.to(kept), self.means.to(kept)
+            precision = torch.exp(-2 * self.log_scales.to(kept))
             square = (y * y) @ precision.T - 2 * y @ (means * precision).T
             square = (square + (means**2 * precision).sum(1)).float()
             size = self.log_scales.sum(1) + 0.5 * LOG_2PI * x.shape[1]
