@@ -292,9 +292,10 @@ def test_patience_starts_counting_after_a_fifth_of_the_run(rows):
 
 @pytest.mark.parametrize("first", [math.nan, math.inf])
 def test_a_first_check_that_is_not_finite_does_not_stay_the_best(rows, first):
-    model = Point(select=lambda check: first if check == 1 else float(10 - check))
+    model = Point(select=lambda check: first if check == 1 else float(abs(check - 4)))
     kept = {step.number: step.model.w.clone() for step in ec.fit(model, rows, steps=6, batch=20)}
-    assert torch.equal(model.w, kept[6])
+    assert torch.equal(model.w, kept[4])
+    assert not torch.equal(model.w, kept[1])
 
 
 def test_half_life_of_the_average(rows):
@@ -487,6 +488,23 @@ def test_a_repeated_training_gives_the_same_weights_whatever_the_process_generat
         run(model, grey, steps=6, seed=2)
         found.append(model.state_dict())
     assert all(torch.equal(found[0][k], found[1][k]) for k in found[0])
+
+
+def test_noise_and_drawn_pictures_are_new_at_every_step(grey):
+    class Drawn(Point):
+        def loss(self, batch, player="model", noise=None):
+            if self.training:
+                seen.append(
+                    (batch.x.sum().item(), torch.rand(1, generator=noise).item(), torch.rand(1).item())
+                )
+            return Loss((self.w**2).sum() + 0 * batch.x.flatten(1).sum(1))
+
+    seen: list[tuple[float, ...]] = []
+    grey.splits["train"], whole = grey.splits["train"][:1], grey.splits["train"]
+    run(Drawn(), grey, steps=6, batch=1)  # one and the same picture
+    grey.splits["train"] = whole
+    for numbers in zip(*seen, strict=True):
+        assert len(set(numbers)) >= 4
 
 
 def test_warm_up_and_schedules_see_the_progress(rows):

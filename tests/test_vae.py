@@ -19,10 +19,10 @@ from ectype.context import Context
 from ectype.data.batch import Batch
 from ectype.data.reading import read
 from ectype.errors import UsageError
-from ectype.likelihoods.normal import Normal, NormalDistribution
+from ectype.likelihoods.normal import Normal, NormalDistribution, normal_kl
 from ectype.models import Loss
 from ectype.models.ae import AE, Delta
-from ectype.models.vae import VAE, normal_kl
+from ectype.models.vae import VAE
 from ectype.noise import PerItem
 from ectype.priors.mixture import Mixture
 from ectype.priors.normal import StandardNormal

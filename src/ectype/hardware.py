@@ -60,6 +60,17 @@ def choose_precision(name: str, device: torch.device, shape: Shape) -> str:
     return "bf16" if isinstance(shape, Grid) and has_bf16(device) else "fp32"
 
 
+def seed_dropout(device: torch.device, seed: int) -> None:
+    """Set the device's own generator, from which dropout draws.
+
+    torch.manual_seed would set those of every device that might exist, at 0.15 ms a step.
+    """
+    if device.type == "cuda":
+        torch.cuda.manual_seed(seed)
+    else:
+        torch.default_generator.manual_seed(seed)
+
+
 @contextmanager
 def computing(model: nn.Module, device: torch.device, precision: str) -> Iterator[None]:
     """Compute matrix products and convolutions in `precision` inside the block, forward and backward.

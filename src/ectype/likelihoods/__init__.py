@@ -20,6 +20,9 @@ from ectype.shapes import Shape
 class Distribution(ABC):
     """A batch of distributions over items."""
 
+    joint: bool = False
+    """True for a density of the whole latent: log_prob takes (K·B, D), K-major, and gives (K·B,)."""
+
     @abstractmethod
     def log_prob(self, x: Tensor) -> Tensor:
         """log p(x), (B, *sites) in nats: one value per site."""

@@ -48,6 +48,13 @@ class NormalDistribution(Distribution):
         return self._mean
 
 
+def normal_kl(q: NormalDistribution, p: NormalDistribution) -> Tensor:
+    """KL(q || p) of diagonal normals, (B, D) nats: one value per dimension."""
+    ratio = torch.exp(2 * (q.log_scale - p.log_scale))
+    shift = (q.mean - p.mean) * torch.exp(-p.log_scale)
+    return 0.5 * (ratio + shift * shift - 1) + p.log_scale - q.log_scale
+
+
 @final
 class Normal(Likelihood):
     """p(x | z) for real numbers, and for images where a density is enough.

@@ -22,6 +22,7 @@ from torch import Tensor, nn
 from ectype.context import Conditioner, Context
 from ectype.data.batch import Batch
 from ectype.likelihoods import Distribution, Likelihood, each
+from ectype.likelihoods.normal import NormalDistribution, normal_kl
 from ectype.noise import Noise
 from ectype.priors import Prior
 
@@ -50,19 +51,39 @@ class Loss:
 
 @dataclass(frozen=True)
 class Latents:
-    """K samples of the latent for each of B items, K-major, and how probable they are.
+    """K samples of the latent for each of B items, K-major; densities are computed when asked for.
 
     Arguments:
         z: (K·B, D).
-        log_q: (K·B,) log q(z | x, c), nats.
-        log_p: (K·B,) log p(z | c), nats.
-        kl: (B, D) exact KL(q || p) per dimension, or None where it has no closed form.
+        q: q(z | x, c), a batch of B.
+        p: p(z | c), a batch of B.
     """
 
     z: Tensor
-    log_q: Tensor
-    log_p: Tensor
-    kl: Tensor | None
+    q: Distribution
+    p: Distribution
+
+    @property
+    def log_q(self) -> Tensor:
+        """log q(z | x, c), (K·B,) nats."""
+        return self._density(self.q)
+
+    @property
+    def log_p(self) -> Tensor:
+        """log p(z | c), (K·B,) nats."""
+        return self._density(self.p)
+
+    @property
+    def kl(self) -> Tensor | None:
+        """The exact KL(q || p) per dimension (B, D), or None where it has no closed form."""
+        if isinstance(self.q, NormalDistribution) and isinstance(self.p, NormalDistribution):
+            return normal_kl(self.q, self.p)
+        return None
+
+    def _density(self, of: Distribution) -> Tensor:
+        if of.joint:
+            return of.log_prob(self.z)
+        return of.log_prob(self.z.view(-1, *self.q.mean.shape)).sum(2).flatten()
 
 
 @dataclass(frozen=True)

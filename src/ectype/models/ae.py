@@ -82,9 +82,7 @@ class AE(Autoencoder):
         return Delta(self.encoder(x, context, seen).float())
 
     def draws(self, q: Distribution, context: Context | None, k: int, noise: Noise) -> Latents:
-        z = q.mean.repeat(k, 1)
-        zero = z.new_zeros(len(z))
-        return Latents(z, zero, zero, None)
+        return Latents(q.mean.repeat(k, 1), q, self.latents(len(q.mean), context))
 
     def loss(self, batch: Batch, player: str = "model", noise: Noise = None) -> Loss:
         context = self.condition(batch)

@@ -22,18 +22,11 @@ from torch import Tensor, nn
 from ectype.context import Conditioner, Context
 from ectype.data.batch import Batch
 from ectype.errors import UsageError
-from ectype.likelihoods import Distribution, Likelihood, each
+from ectype.likelihoods import Distribution, Likelihood
 from ectype.likelihoods.normal import NormalDistribution
 from ectype.models import Autoencoder, Latents, Loss
 from ectype.noise import Noise, normal
 from ectype.priors import Prior
-
-
-def normal_kl(q: NormalDistribution, p: NormalDistribution) -> Tensor:
-    """KL(q || p) of diagonal normals, (B, D) nats: one value per dimension."""
-    ratio = torch.exp(2 * (q.log_scale - p.log_scale))
-    shift = (q.mean - p.mean) * torch.exp(-p.log_scale)
-    return 0.5 * (ratio + shift * shift - 1) + p.log_scale - q.log_scale
 
 
 @final
@@ -96,13 +89,8 @@ class VAE(Autoencoder):
         n, d = q.mean.shape
         # drawn (B, K, D) so that an item's stream does not depend on its neighbours
         e = normal((n, k, d), noise, q.mean.device).transpose(0, 1)
-        z = (q.mean + torch.exp(q.log_scale) * e).reshape(k * n, d)
-        log_q = -0.5 * (e * e).sum(2) - q.log_scale.sum(1) - 0.5 * d * math.log(2 * math.pi)
-        p = self.latents(n, context)
-        if isinstance(p, NormalDistribution):
-            log_p = each(NormalDistribution(p.mean, p.log_scale).log_prob(z.view(k, n, d)).flatten(0, 1))
-            return Latents(z, log_q.flatten(), log_p, normal_kl(q, p))
-        return Latents(z, log_q.flatten(), p.log_prob(z), None)
+        z = q.mean + torch.exp(q.log_scale) * e
+        return Latents(z.reshape(k * n, d), q, self.latents(n, context))
 
     def loss(self, batch: Batch, player: str = "model", noise: Noise = None) -> Loss:
         context = self.condition(batch)
@@ -110,13 +98,14 @@ class VAE(Autoencoder):
         latents = self.infer(batch.x, context, k, noise=noise, seen=batch.seen)
         p = self.decode(latents.z, context if context is None else context.repeat(k))
         log_p = self.reconstruction(p, batch, k).view(k, -1)
-        log_ratio = (latents.log_q - latents.log_p).view(k, -1)
-        kl = log_ratio.mean(0) if latents.kl is None else latents.kl.sum(1)
-        distortion = -log_p.mean(0)
+        distortion, exact = -log_p.mean(0), latents.kl
         if k == 1:
-            objective = distortion + self.weight * self._pressed(latents.kl, kl)
+            kl = latents.log_q - latents.log_p if exact is None else exact.sum(1)
+            objective = distortion + self.weight * self._pressed(exact, kl)
         else:
-            objective = math.log(k) - torch.logsumexp(log_p - self.weight * log_ratio, 0)
+            ratio = (latents.log_q - latents.log_p).view(k, -1)
+            kl = ratio.mean(0) if exact is None else exact.sum(1)
+            objective = math.log(k) - torch.logsumexp(log_p - self.weight * ratio, 0)
         parts = {"distortion": distortion.detach(), "kl": kl.detach()}
         return Loss(objective, batch.weight, parts)
 

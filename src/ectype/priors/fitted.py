@@ -38,6 +38,8 @@ class FullMixture(Distribution):
         factors: (M, D, D) lower Cholesky factors L of the covariances L Lᵀ.
     """
 
+    joint = True
+
     def __init__(self, logits: Tensor, means: Tensor, factors: Tensor) -> None:
         self.log_w = torch.log_softmax(logits.float(), 1)
         self.means = means

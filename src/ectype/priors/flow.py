@@ -51,6 +51,8 @@ class Coupling(nn.Module):
 class FlowDistribution(Distribution):
     """The density of z (B, D); a latent is one site, so log_prob is (B,)."""
 
+    joint = True
+
     def __init__(self, couplings: nn.ModuleList, n: int, latent: int, vector: Tensor | None) -> None:
         self.couplings = couplings
         self.n = n

@@ -35,6 +35,8 @@ class NormalMixture(Distribution):
         means, log_scales: (M, D).
     """
 
+    joint = True
+
     def __init__(self, logits: Tensor, means: Tensor, log_scales: Tensor) -> None:
         self.log_w = torch.log_softmax(logits.float(), 1)
         self.means = means.float()

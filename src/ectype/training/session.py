@@ -15,7 +15,7 @@ from torch import Tensor
 from ectype.data.batch import Batch
 from ectype.data.data import Data
 from ectype.errors import DataError, ModelFileError, TrainingError
-from ectype.hardware import channels_last, computing
+from ectype.hardware import channels_last, computing, seed_dropout
 from ectype.models import Model, Stage
 from ectype.noise import mix
 from ectype.training.budget import CHECKS, count_steps, time_steps
@@ -94,7 +94,7 @@ class Session:
     def _advance(self, number: int, total: int) -> None:
         self.noise.manual_seed(mix(self.settings.seed, number, 2))
         self.drawing.manual_seed(mix(self.settings.seed, number, 6))
-        self._seed_dropout(mix(self.settings.seed, number, 3))
+        seed_dropout(self.device, mix(self.settings.seed, number, 3))
         if not self.model.training:
             self.model.train()
         self.model.progress = number / total
@@ -112,14 +112,6 @@ class Session:
             self.meter.add(name, total_loss, loss.parts, broken)
         self._averaged(number, total)
         self._items += len(batch)
-
-    def _seed_dropout(self, seed: int) -> None:
-        """Set the generator dropout draws from. torch.manual_seed would set those of every device that
-        might exist, at 0.15 ms a step."""
-        if self.device.type == "cuda":
-            torch.cuda.manual_seed(seed)
-        else:
-            torch.default_generator.manual_seed(seed)
 
     def computing(self) -> AbstractContextManager[None]:
         """The precision of this run, for a block that computes."""
