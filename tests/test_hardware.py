@@ -9,7 +9,14 @@ from torch import nn
 
 import ectype as ec
 from ectype.errors import UsageError
-from ectype.hardware import channels_last, choose_device, choose_precision, computing, has_bf16
+from ectype.hardware import (
+    channels_last,
+    choose_device,
+    choose_precision,
+    computing,
+    has_bf16,
+    is_convolutional,
+)
 from ectype.shapes import Grid, Row, Series, Tokens
 
 CPU = torch.device("cpu")
@@ -77,9 +84,9 @@ def test_bf16_rounds_inside_the_block_and_not_after(model, form):
     x = torch.randn(form, generator=torch.Generator().manual_seed(0))
     with torch.no_grad():
         exact = model(x)
-        with computing(model, CPU, "bf16"):
+        with computing(is_convolutional(model), CPU, "bf16"):
             rounded = model(x).float()
-        with computing(model, CPU, "fp32"):
+        with computing(is_convolutional(model), CPU, "fp32"):
             assert torch.equal(model(x), exact)
         assert torch.equal(model(x), exact)
     error = (rounded - exact).abs().max()
@@ -89,7 +96,7 @@ def test_bf16_rounds_inside_the_block_and_not_after(model, form):
 @pytest.mark.parametrize("model", [Mlp(), Conv()])
 def test_precision_is_put_back_after_an_error(model):
     before = torch.backends.mkldnn.matmul.fp32_precision
-    with pytest.raises(KeyError), computing(model, CPU, "bf16"):
+    with pytest.raises(KeyError), computing(is_convolutional(model), CPU, "bf16"):
         raise KeyError("inside")
     assert torch.backends.mkldnn.matmul.fp32_precision == before
     assert not torch.is_autocast_enabled("cpu")

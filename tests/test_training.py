@@ -305,7 +305,7 @@ def test_half_life_of_the_average(rows):
         session.model.w.fill_(1)
         session.average.w.fill_(0)
     for number in range(4000, 4200):
-        session._averaged(number, 10_000)
+        session.averaging.follow(number, 10_000)
     assert session.average.w.tolist() == pytest.approx([0.5, 0.5], abs=1e-5)
 
 
@@ -314,7 +314,7 @@ def test_the_average_is_short_at_the_start_and_off_at_zero(rows):
     with torch.no_grad():
         session.model.w.fill_(1)
         session.average.w.fill_(0)
-    session._averaged(3, 10_000)
+    session.averaging.follow(3, 10_000)
     assert session.average.w[0].item() == pytest.approx(1 - (4 / 13) ** 4, abs=1e-6)
     model = Point()
     last = run(model, rows, steps=5, half_life=0)[-1]
@@ -322,6 +322,7 @@ def test_the_average_is_short_at_the_start_and_off_at_zero(rows):
     session.begin(5, None, None)
     while not session.finished:
         session.step()
+    session.take_best()
     assert torch.equal(session.average.w, session.model.w)
     assert last.number == 5
 

@@ -71,8 +71,13 @@ def seed_dropout(device: torch.device, seed: int) -> None:
         torch.default_generator.manual_seed(seed)
 
 
+def is_convolutional(model: nn.Module) -> bool:
+    """Whether a model contains convolutions, which `computing` treats differently."""
+    return any(isinstance(m, nn.Conv2d) for m in model.modules())
+
+
 @contextmanager
-def computing(model: nn.Module, device: torch.device, precision: str) -> Iterator[None]:
+def computing(convolutional: bool, device: torch.device, precision: str) -> Iterator[None]:
     """Compute matrix products and convolutions in `precision` inside the block, forward and backward.
 
     Likelihoods, KL and priors are in fp32 either way. On a CPU, a network without convolutions keeps
@@ -82,7 +87,7 @@ def computing(model: nn.Module, device: torch.device, precision: str) -> Iterato
     """
     if precision != "bf16":
         yield
-    elif device.type == "cpu" and not any(isinstance(m, nn.Conv2d) for m in model.modules()):
+    elif device.type == "cpu" and not convolutional:
         matmul = torch.backends.mkldnn.matmul  # type: ignore[attr-defined]
         before = matmul.fp32_precision
         matmul.fp32_precision = "bf16"

@@ -19,7 +19,7 @@ from torch import Tensor
 
 from ectype.data.batch import Batch
 from ectype.errors import DataError, UsageError
-from ectype.hardware import computing
+from ectype.hardware import computing, is_convolutional
 from ectype.models import Autoencoder
 from ectype.noise import PerItem
 
@@ -74,7 +74,7 @@ def bounds(
         for part in _parts(batch, model.likelihood.shape.sites, samples):
             index = range(start, start + len(part)) if part.index is None else part.index.tolist()
             start += len(part)
-            with computing(model, part.x.device, precision):
+            with computing(is_convolutional(model), part.x.device, precision):
                 rows.append(_bounds_of_part(model, part, samples, PerItem(seed, index)).cpu())
     if not rows:
         raise DataError("there are no items to evaluate")

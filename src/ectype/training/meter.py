@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+import torch
 from torch import Tensor
 
 
@@ -15,17 +16,17 @@ class Meter:
     """
 
     def __init__(self) -> None:
-        self._sums: dict[str, dict[str, Tensor]] = {}
+        self._names: dict[str, tuple[str, ...]] = {}
+        self._sums: dict[str, Tensor] = {}
         self._moves: dict[str, int] = {}
 
     def add(self, player: str, total: Tensor, parts: Mapping[str, Tensor], broken: Tensor) -> None:
         """One move: its scalar loss, its parts (B,) or scalar, and 1 where nothing moved, else 0."""
-        sums = self._sums.setdefault(player, {})
-        bad = broken > 0
-        for name, value in {"loss": total.detach(), **parts}.items():
-            value = value.float().mean().masked_fill(bad, 0.0)
-            sums[name] = sums[name] + value if name in sums else value
-        sums["skipped"] = sums["skipped"] + broken if "skipped" in sums else broken
+        # one vector per player, skipped first: few small operations, because every step pays for them
+        values = torch.stack([total.detach(), *(v.float().mean() for v in parts.values())])
+        row = torch.cat([broken.view(1), values.masked_fill(broken > 0, 0.0)])
+        self._names[player] = ("loss", *parts)
+        self._sums[player] = self._sums[player] + row if player in self._sums else row
         self._moves[player] = self._moves.get(player, 0) + 1
 
     @property
@@ -36,7 +37,7 @@ class Meter:
     @property
     def skipped(self) -> int:
         """How many of them moved nothing; waits for the device."""
-        return sum(round(float(sums["skipped"])) for sums in self._sums.values())
+        return sum(round(float(row[0])) for row in self._sums.values())
 
     def means(self) -> dict[str, float]:
         """Means per move by name, "loss" being that over the players; none where nothing moved.
@@ -45,12 +46,14 @@ class Meter:
         """
         out: dict[str, float] = {}
         losses = []
-        for player, sums in self._sums.items():
-            count = self._moves[player] - round(float(sums["skipped"]))
+        for player, row in self._sums.items():
+            skipped, loss, *parts = row.tolist()
+            count = self._moves[player] - round(skipped)
             prefix = f"{player}." if len(self._sums) > 1 else ""
             if count > 0:
-                out |= {prefix + k: float(v) / count for k, v in sums.items() if k not in ("loss", "skipped")}
-                losses.append(float(sums["loss"]) / count)
+                names = self._names[player][1:]
+                out |= {prefix + k: v / count for k, v in zip(names, parts, strict=True)}
+                losses.append(loss / count)
         if losses:
             out["loss"] = sum(losses) / len(losses)
         return out

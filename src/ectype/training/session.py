@@ -15,9 +15,10 @@ from torch import Tensor
 from ectype.data.batch import Batch
 from ectype.data.data import Data
 from ectype.errors import DataError, ModelFileError, TrainingError
-from ectype.hardware import channels_last, computing, seed_dropout
+from ectype.hardware import channels_last, computing, is_convolutional, seed_dropout
 from ectype.models import Model, Stage
 from ectype.noise import mix
+from ectype.training.average import Average
 from ectype.training.budget import CHECKS, count_steps, time_steps
 from ectype.training.meter import Meter
 from ectype.training.order import Order
@@ -46,9 +47,9 @@ class Session:
         if settings.threads is not None:
             torch.set_num_threads(settings.threads)
         channels_last(self.model)
-        self.average = copy.deepcopy(self.model).requires_grad_(False).eval()
-        self.slow: list[Tensor] = list(self.average.parameters())
-        self.fast: list[Tensor] = list(self.model.parameters())
+        self.averaging = Average(self.model, settings.half_life)
+        self.average = self.averaging.model
+        self.convolutional = is_convolutional(self.model)
         self.players = {
             name: Player(self.model.player(name), settings.rate, settings.decay, settings.clip)
             for stage in self.model.stages
@@ -110,12 +111,12 @@ class Session:
                 total_loss = loss.total
                 broken = player.move(total_loss, rate)
             self.meter.add(name, total_loss, loss.parts, broken)
-        self._averaged(number, total)
+        self.averaging.follow(number, total)
         self._items += len(batch)
 
     def computing(self) -> AbstractContextManager[None]:
         """The precision of this run, for a block that computes."""
-        return computing(self.model, self.device, self.settings.precision)
+        return computing(self.convolutional, self.device, self.settings.precision)
 
     def _batch(self, indices: Tensor) -> Batch:
         batch = self.data.batch(indices, self.drawing).to(self.device)
@@ -130,20 +131,6 @@ class Session:
             if number < end * total:
                 return stage
         return moving[-1]
-
-    def _averaged(self, number: int, total: int) -> None:
-        """average ← d · average + (1 - d) · weights, d from the half-life, smaller at the start.
-
-        Every fourth step with d to the fourth: the same half-life for a quarter of the time, which for
-        small networks is 7 % of a step.
-        """
-        if number % 4 != 3 and number != total - 1:
-            return
-        half = self.settings.half_life * total
-        kept = 0.5 ** (1 / half) if half > 0 else 0.0
-        kept = min(kept, (1 + number) / (10 + number)) ** 4
-        with torch.no_grad():
-            torch._foreach_lerp_(self.slow, self.fast, 1 - kept)
 
     # ---- what is reported ----
 
@@ -194,6 +181,7 @@ class Session:
         number, every = self.progress.step, max(1, self.total // CHECKS)
         if number % every and number != self.total:
             return False
+        self.averaging.catch_up()
         loss = self.judge(self.average)
         if loss is None:
             return False
@@ -240,7 +228,9 @@ class Session:
 
     def take_best(self) -> None:
         """The best average so far becomes the average; without a select split, the last one stays."""
-        if self.best is not None:
+        if self.best is None:
+            self.averaging.catch_up()
+        else:
             self.average.load_state_dict(self.best)
 
     def hand_over(self) -> None:
