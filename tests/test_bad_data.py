@@ -278,3 +278,13 @@ def test_the_hub_needs_its_extra(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "datasets", None)
     with pytest.raises(MissingExtra, match=r"pip install 'ectype\[hub\]'"):
         read("hf:owner/name")
+
+
+def test_a_link_to_nowhere_is_one_damaged_picture(tmp_path: Path) -> None:
+    some(tmp_path)
+    (tmp_path / "dead.png").symlink_to(tmp_path / "nowhere.png")
+    data = read(tmp_path)
+    assert len(data) == 12
+    assert any("dead.png" in note and "1 of 13" in note for note in data.notes)
+    with pytest.raises(DataError, match=r"dead\.png"):
+        read(tmp_path, strict=True)

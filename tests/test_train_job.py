@@ -304,7 +304,6 @@ def test_changed_data_cannot_be_resumed(tmp_path, monkeypatch):
         ec.train(resume=out)
 
 
-@pytest.mark.filterwarnings("ignore:invalid value encountered in cast")
 def test_diverging_is_said_and_the_state_is_kept(source, tmp_path):
     out = tmp_path / "run"
     with pytest.raises(TrainingError, match=r"no finite gradient.*lower the rate"):

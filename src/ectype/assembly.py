@@ -100,8 +100,8 @@ def complete(chosen: Mapping[str, Any], kind: Kind, options: Mapping[str, Any]) 
 
 
 def default_latent(shape: Shape) -> int:
-    """The power of two above 1.5 times the square root of the number of values, from 2 to 128."""
-    return 2 ** min(7, max(1, math.ceil(math.log2(1.5 * math.sqrt(max(1, shape.sites))))))
+    """The power of two above 1.4 times the square root of the number of values, from 2 to 128."""
+    return 2 ** min(7, max(1, math.ceil(math.log2(1.4 * math.sqrt(max(1, shape.sites))))))
 
 
 def checked(parts: Mapping[str, Callable[..., object]], options: Mapping[str, Any]) -> dict[str, Any]:

@@ -63,14 +63,22 @@ def from_folder(root: Path) -> Found:
     pictures = []
     for path in paths:
         full = root / path
-        about = full.stat()
-        stamp = f"{about.st_size}:{about.st_mtime_ns}"
+        stamp = _stamp(full)
         pictures.append(Picture(str(full), partial(Pillow.open, full), stamp))
     found = described(paths)
     found.pictures = pictures
     if others and pictures:
         found.notes.append(f"{others} file{'s' * (others > 1)} that are no pictures were left out")
     return found
+
+
+def _stamp(path: Path) -> str:
+    """Size and time of a file; a link to nowhere has none, and is named when it is opened."""
+    try:
+        about = path.stat()
+    except OSError:
+        return "missing"
+    return f"{about.st_size}:{about.st_mtime_ns}"
 
 
 def described(paths: Sequence[PurePosixPath]) -> Found:

@@ -23,7 +23,8 @@ if TYPE_CHECKING:
 
 STATE_FILE = "state.safetensors"
 _OF_A_RUN = (STATE_FILE, "model.safetensors", "evaluation.json", "samples.png", "report.html")
-_JUDGED, _SAMPLES = 1000, 50  # test items and samples of the first evaluation; `ectype evaluate` takes all
+_JUDGED = 1000  # test items of the first evaluation; `ectype evaluate` takes all of them
+_VALUES = 20_000_000  # values it decodes at most, which is what it takes its time for
 _REQUEST = {"source", "given", "model", "network", "likelihood", "prior", "latent", "seed", "options"}
 _SHOWN = 64  # samples on a sheet, seeds 0 to 63, never chosen
 
@@ -254,7 +255,8 @@ class _Training:
         sheet = run.kind.sheet(sample(run, _SHOWN))
         outputs.write(self.folder / "samples.png", sheet.save, overwrite=True, quiet=True)
         try:
-            evaluate(run, count=_JUDGED, samples=_SAMPLES)
+            sites = run.kind.shape.sites
+            evaluate(run, count=_JUDGED, samples=max(5, min(50, _VALUES // (_JUDGED * sites))))
         except DataError as error:  # no held-out data: the model is good all the same
             outputs.tell(f"not evaluated: {error}")
         page = report(self.folder, overwrite=True)
@@ -271,4 +273,7 @@ def _line(step: Step) -> str:
 
 
 def _command() -> str:
-    return shlex.join(["ectype", *sys.argv[1:]])
+    """The command line that is running, for the record."""
+    if Path(sys.argv[0]).name in ("ectype", "ectype.exe", "__main__.py"):
+        return shlex.join(["ectype", *sys.argv[1:]])
+    return "ectype.train(…), called from Python"

@@ -129,7 +129,8 @@ class Image(Kind):
 
     def stored(self, x: Tensor) -> Array:
         """x (B, C, H, W) in [0, 1] to levels; a mean between black and white stays grey, also for one bit."""
-        levels = x.detach().float().mul(self.white).round().clamp(0, self.white)
+        # a model that diverged says NaN, which has no level: black
+        levels = x.detach().float().nan_to_num(0.0).mul(self.white).round().clamp(0, self.white)
         return levels.cpu().numpy().astype(dtype(8 if self.white == 255 else self.depth))
 
     def write(self, items: Sequence[Any], folder: Path) -> list[Path]:

@@ -12,7 +12,7 @@ class Order:
     """Shuffled batches of equal size, epoch after epoch.
 
     The last partial batch of an epoch is left out (its items come up in other epochs); a set smaller
-    than one batch is repeated to fill it.
+    than one batch is one batch.
 
     Arguments:
         indices: the items to train on (N,).
@@ -21,11 +21,10 @@ class Order:
     """
 
     def __init__(self, indices: Tensor, batch: int, seed: int) -> None:
-        repeats = -(-batch // len(indices))
-        self.indices = indices.repeat(repeats)
-        self.batch = batch
+        self.indices = indices
+        self.batch = min(batch, len(indices))
         self.seed = seed
-        self.per_epoch = len(self.indices) // batch
+        self.per_epoch = len(indices) // self.batch
         self._epoch = -1
         self._shuffled = self.indices
 
