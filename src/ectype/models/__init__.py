@@ -222,7 +222,7 @@ class Autoencoder(Model, ABC):
         return p
 
     def settle(self, train: Iterable[Batch], select: Iterable[Batch]) -> None:
-        """Fit the prior to the means of q(z | x, c) where it is one that is fitted."""
+        """Fit the prior to draws of q(z | x, c) where it is one that is fitted."""
         if self.prior.after_training:
             from ectype.models.settling import fit_prior
 

@@ -13,11 +13,17 @@ from ectype.models import Autoencoder
 
 @torch.no_grad()
 def codes_of(model: Autoencoder, batches: Iterable[Batch]) -> tuple[Tensor, Tensor | None]:
-    """Means of q(z | x, c) (N, D) and the context vectors (N, C) they belong to."""
+    """One draw of q(z | x, c) per item (N, D) and the context vectors (N, C) they belong to.
+
+    Draws, not means: the prior that fits a VAE is the mean of its posteriors, widths included. One
+    fitted to the means alone is far too narrow, and the KL against it enormous.
+    """
     codes, vectors = [], []
+    noise = None
     for batch in batches:
+        noise = noise or torch.Generator(batch.x.device).manual_seed(0)
         context = model.condition(batch)
-        codes.append(model.posterior(batch.x, context, batch.seen).mean.float().cpu())
+        codes.append(model.posterior(batch.x, context, batch.seen).draw(noise).float().cpu())
         if context is not None:
             vectors.append(context.vector.float().cpu())
     if not codes:
