@@ -527,3 +527,26 @@ def test_listing_has_every_name():
         assert "\n".join(lines) in text
         assert [line.split()[0] for line in lines[1:]] == sorted(names)
         assert all(len(line.split()) > 1 for line in lines[1:]), f"{table}: an entry without a docstring"
+
+
+def test_data_that_was_read_before_can_be_used(trained, source):
+    data = ec.read(source, given="label")
+    scores = evaluate(trained, data, samples=2)
+    assert {score.split for score in scores} == {"test"}
+    other = ec.read(np.random.default_rng(0).normal(size=(30, 3)))
+    with pytest.raises(UsageError, match="was not read for this model"):
+        evaluate(trained, other)
+
+
+def test_codes_are_the_means_of_the_posteriors(trained, source):
+    data = ec.read(source, given="label")
+    batch = data.batch(data.splits["test"])
+    with torch.no_grad():
+        q = trained.model.posterior(batch.x, trained.model.condition(batch))
+    assert np.allclose(encode(trained, data).z, q.mean.numpy(), atol=1e-5)
+
+
+def test_files_that_cannot_be_written_are_refused(trained, tmp_path):
+    with pytest.raises(UsageError, match=r"a folder, a \.png"):
+        sample(trained, 2, out=tmp_path / "s.jpg")
+    assert not (tmp_path / "s.jpg").exists()

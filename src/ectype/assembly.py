@@ -63,7 +63,7 @@ def build(
         data: what it is to model; its kind and conditions decide the shapes.
         network: conv or mlp; default: the kind's.
         likelihood: bernoulli, logistic, normal, laplace or categorical; default: the kind's.
-        prior: normal, vamp or fitted; default: the family's.
+        prior: normal, mixture, vamp, flow or fitted; default: the family's.
         latent: numbers in the code; default: grows with the square root of the item's size.
         seed: of the initial weights.
         options: keywords of the parts' constructors.
@@ -90,9 +90,11 @@ def complete(chosen: Mapping[str, Any], kind: Kind, options: Mapping[str, Any]) 
         "model": chosen["model"],
         "network": chosen["network"] or kind.network,
         "likelihood": chosen["likelihood"] or kind.likelihood,
-        "prior": chosen["prior"] or family.default_prior,
         "latent": default_latent(kind.shape) if chosen["latent"] is None else chosen["latent"],
     }
+    usual = family.default_prior
+    fits = spec["latent"] >= find("priors", usual).least
+    spec["prior"] = chosen["prior"] or (usual if fits else "normal")
     if not 1 <= spec["latent"] <= 65536:
         raise UsageError(f"latent is a number of dimensions from 1 to 65536, not {spec['latent']}")
     spec["options"] = checked(_parts(spec), options)

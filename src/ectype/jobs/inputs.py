@@ -92,12 +92,13 @@ def items_of(run: Run, source: Any = None, *, split: str = "test", count: int | 
     """The items of a source, read the way the run's model knows, or a split of the run's own data.
 
     Arguments:
-        source: anything `read` takes; None: the data the run was trained on.
-        split: of the run's own data; a source is taken whole.
+        source: anything `read` takes, or `Data` of the same kind; None: the data the run was trained on.
+        split: of the run's own data or of `Data`; any other source is taken whole.
         count: items at most, the first ones.
 
     Raises UsageError for an unknown split, DataError where there are no items.
     """
+    from ectype.data.data import Data
     from ectype.data.reading import read_with
 
     if count is not None and count < 1:
@@ -105,6 +106,11 @@ def items_of(run: Run, source: Any = None, *, split: str = "test", count: int | 
     if source is None:
         data = own_data(run)
         indices, name = data.split(split), split
+    elif isinstance(source, Data):
+        if source.kind.state() != run.kind.state():
+            raise UsageError("this data was not read for this model; give its path, or use run.kind")
+        data, name = source, split
+        indices = data.split(split)
     else:
         data = read_with(source, run.kind, conditions=run.conditions)
         indices, name = data.split("all"), GIVEN

@@ -15,12 +15,13 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ectype.errors import OutputError
+from ectype.errors import OutputError, UsageError
 
 if TYPE_CHECKING:
     from ectype.kinds import Kind
     from ectype.metrics import Score
 
+_NOT_WRITTEN = {".jpg", ".jpeg", ".gif", ".bmp", ".webp", ".tif", ".tiff", ".npy", ".csv", ".zip", ".html"}
 _REASONS = {
     errno.ENOSPC: "the disk is full; free some space or write elsewhere with --out",
     errno.EDQUOT: "your disk quota is used up; free some space or write elsewhere with --out",
@@ -142,6 +143,8 @@ def put_items(
         names: file names without suffix; used where each item has one of its own.
         overwrite: replace files that exist.
     """
+    if out.suffix.lower() in _NOT_WRITTEN:
+        raise UsageError(f"{out}: items are written to a folder, a .png (one sheet) or a .npz (arrays)")
     if out.suffix.lower() == ".png":
         write(out, kind.sheet(items).save, overwrite=overwrite)
     elif out.suffix.lower() == ".npz":

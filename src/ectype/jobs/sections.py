@@ -67,9 +67,8 @@ def latents(pictures: Pictures, scores: Sequence[Score]) -> str:
             drawn = charts.bars(
                 score.parts, "KL per latent dimension", ("latent dimension, sorted", "KL, nats")
             )
-            caption = (
-                f"What each dimension carries ({score.split}, N={score.n:,}): their sum is {score.figures}."
-            )
+            caption = f"What each dimension carries ({score.split}, N={score.n:,}). KL {score.figures}"
+            caption += f": {score.note}." if score.note else ", the sum of the bars."
             charts_made.append(page.figure(drawn, caption))
     return page.section("Latent space", grid(charts_made))
 

@@ -52,7 +52,7 @@ def train(
         model: family: ae or vae.
         network: conv or mlp; default: what suits the data.
         likelihood: bernoulli, logistic, normal, laplace or categorical; default: what suits the data.
-        prior: normal, mixture, vamp or fitted; default: what suits the family.
+        prior: normal, mixture, vamp, flow or fitted; default: what suits the family.
         latent: numbers in the code; default: grows with the size of an item.
         given: conditions by name, such as label; several with commas.
         out: folder for the run; default: a free name under runs/.

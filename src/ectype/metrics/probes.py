@@ -1,7 +1,8 @@
 """What codes know about labels that training may never have seen: linear probe and nearest neighbours.
 
 Both are fitted on the training codes and scored on others. The error bar is that of a share,
-sqrt(p (1 - p) / n), and the floor is the answer that always names the commonest training label.
+sqrt(p (1 - p) / m) with two successes and two failures added (m = n + 4; Agresti and Coull 1998), so that
+0 and 1 of n have one too, and the floor is the answer that always names the commonest training label.
 """
 
 from __future__ import annotations
@@ -113,9 +114,15 @@ def _accuracy(name: str, p: float, n: int, split: str, floor: float, *, note: st
         "higher",
         n,
         split,
-        error=math.sqrt(p * (1 - p) / n),
+        error=_error_of_share(p, n),
         floor=floor,
         floor_name="commonest label",
         least=LEAST,
         note=note,
     )
+
+
+def _error_of_share(p: float, n: int) -> float:
+    """Standard error of a share p of n, not 0 at 0 or 1."""
+    p = (p * n + 2) / (n + 4)
+    return math.sqrt(p * (1 - p) / (n + 4))

@@ -40,7 +40,7 @@ class VAE(Autoencoder):
         samples: K; above 1 the objective is the importance-weighted bound.
     """
 
-    default_prior = "normal"
+    default_prior = "flow"
     per_latent = 2
     bounded = True
 

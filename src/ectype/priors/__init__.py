@@ -37,6 +37,9 @@ class Prior(nn.Module, ABC):
     after_training: bool = False
     """True when `fit` has to be called with the codes of the training data."""
 
+    least: int = 1
+    """The smallest latent it can model."""
+
     def __init__(self, latent: int, shape: Shape, *, context: int = 0) -> None:
         super().__init__()
         self.latent = latent

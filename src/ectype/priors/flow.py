@@ -108,11 +108,13 @@ class Flow(Prior):
         units: hidden units of a coupling's two layers.
     """
 
+    least = 2
+
     def __init__(
         self, latent: int, shape: Shape, *, context: int = 0, layers: int = 6, units: int = 256
     ) -> None:
         super().__init__(latent, shape, context=context)
-        if latent < 2:
+        if latent < self.least:
             raise UsageError("a flow prior needs a latent of 2 or more")
         if not (0 < layers <= 256 and 0 < units <= 1 << 16):
             raise UsageError(f"flow needs layers in 1..256 and units in 1..65536, not {layers} and {units}")
