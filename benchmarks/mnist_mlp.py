@@ -26,7 +26,7 @@ PROTOCOL = f"{MINUTES:g} minutes, {MODEL}, {FIT}, test IWAE K = {SAMPLES}"
 
 
 def train_and_score(
-    seed: int, threads: int, minutes: float, model: dict[str, Any], **told: Any
+    seed: int, threads: int, minutes: float, model: dict[str, Any], *, samples: int, **told: Any
 ) -> dict[str, Any]:
     """Train on static binarised MNIST and bound log p of its test set: nats, seconds, steps."""
     from _ours import binary_data
@@ -42,14 +42,14 @@ def train_and_score(
     began, used = time.perf_counter(), time.process_time()
     *_, last = fit(vae, data, minutes=minutes, seed=seed, **told)
     trained, cpu = time.perf_counter() - began, time.process_time() - used
-    found = bounds(vae, data.batches("test", 100), samples=SAMPLES, seed=seed)
+    found = bounds(vae, data.batches("test", 100), samples=samples, seed=seed)
     nll, count = -found.iwae.double(), len(found.iwae)
     return {
         "nll": round(float(nll.mean()), 4),
         "error": round(float(nll.std()) / count**0.5, 4),
         "elbo": round(float(found.elbo.double().mean()), 4),
         "items": count,
-        "samples": SAMPLES,
+        "samples": samples,
         "train_seconds": round(trained, 1),
         "train_cpu_seconds": round(cpu, 1),
         "score_seconds": round(time.perf_counter() - began - trained, 1),
@@ -67,7 +67,7 @@ def main() -> None:
                 {"prior": prior, "seed": seed, "threads": asked.threads},
                 PROTOCOL,
                 lambda seed=seed, prior=prior: train_and_score(
-                    seed, asked.threads, MINUTES, {**MODEL, "prior": prior}, **FIT
+                    seed, asked.threads, MINUTES, {**MODEL, "prior": prior}, samples=SAMPLES, **FIT
                 ),
                 again=asked.again,
             )
