@@ -312,11 +312,11 @@ def test_interpolation_begins_and_ends_at_its_ends(trained, source):
 
 def test_a_spherical_path_keeps_the_radius():
     ends = torch.tensor([[3.0, 0.0], [0.0, 3.0]])
-    assert torch.allclose(path(ends, 7).norm(dim=1), torch.full((7,), 3.0))
+    assert torch.allclose(path(ends, 7, "spherical").norm(dim=1), torch.full((7,), 3.0))
     assert torch.allclose(path(ends, 3, "linear")[1], torch.tensor([1.5, 1.5]))
     along = torch.tensor([[1.0, 0.0], [3.0, 0.0]])
-    assert torch.allclose(path(along, 3)[1], torch.tensor([2.0, 0.0]))
-    assert torch.isfinite(path(torch.zeros(2, 2), 3)).all()
+    assert torch.allclose(path(along, 3, "spherical")[1], torch.tensor([2.0, 0.0]))
+    assert torch.isfinite(path(torch.zeros(2, 2), 3, "spherical")).all()
 
 
 def test_what_interpolation_refuses(trained, source):

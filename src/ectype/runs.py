@@ -123,6 +123,8 @@ def load(path: str | Path) -> Run:
             model.load_state_dict({name: tensors.get_tensor(name) for name in shapes})
     except (EctypeError, *_UNFIT) as error:
         raise ModelFileError(f"{file} is not a model ectype can build: {_line(error)}") from error
+    if not all(t.isfinite().all() for t in model.state_dict().values()):
+        raise ModelFileError(f"{file} holds weights that are NaN or infinite: its training diverged")
     return Run(model.eval(), kind, conditions, model.spec, _read_record(file.parent), file.parent)
 
 

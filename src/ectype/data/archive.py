@@ -45,7 +45,7 @@ def from_zip(path: Path) -> Found:
         Picture(f"{path}/{m.filename}", partial(_open, archive, m), f"{m.file_size}:{m.CRC}") for m in chosen
     ]
     if len(chosen) < len(members):
-        found.notes.append(f"{len(members) - len(chosen)} files that are no pictures were left out")
+        found.notes.append(f"left out, as they are no pictures: {len(members) - len(chosen)} files")
     return found
 
 

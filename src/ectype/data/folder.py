@@ -68,7 +68,7 @@ def from_folder(root: Path) -> Found:
     found = described(paths)
     found.pictures = pictures
     if others and pictures:
-        found.notes.append(f"{others} file{'s' * (others > 1)} that are no pictures were left out")
+        found.notes.append(f"left out, as they are no pictures: {others} files")
     return found
 
 

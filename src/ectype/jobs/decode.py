@@ -60,6 +60,8 @@ def decode(
     if not np.isfinite(table.z).all():
         row = int(np.flatnonzero(~np.isfinite(table.z).all(1))[0])
         raise DataError(f"code number {row} holds NaN or an infinity: leave it out")
+    if run.conditions and not given:
+        outputs.tell(f"note: decoded without {' and '.join(run.conditions)}; --given names what they have")
     z = torch.from_numpy(np.ascontiguousarray(table.z, np.float32))
     items = decoding.items(run, z, given=given, noise=noise, seed=seed)
     if out is not None:

@@ -23,7 +23,7 @@ def interpolate(
     second: str | Path | None = None,
     *,
     steps: int = 8,
-    mode: Literal["spherical", "linear"] = "spherical",
+    mode: Literal["spherical", "linear"] = "linear",
     given: Mapping[str, str] | None = None,
     seed: int = 0,
     out: Path | None = None,
@@ -39,7 +39,7 @@ def interpolate(
         first: an item, or a source whose first two items are the ends.
         second: the other item.
         steps: how many items, ends included.
-        mode: spherical keeps to where a normal prior has its mass, linear is the straight line.
+        mode: linear is the straight line; spherical keeps to where a normal prior has its mass.
         given: conditions the whole way has, such as label=7.
         seed: of the two samples.
         out: one .png with the strip, a .npz, or a folder.
@@ -89,7 +89,7 @@ def _ends(run: Run, first: str | Path, second: str | Path | None, given: Mapping
         return model.posterior(x, context_of(run, given, 2)).mean
 
 
-def path(ends: Tensor, steps: int, mode: Literal["spherical", "linear"] = "spherical") -> Tensor:
+def path(ends: Tensor, steps: int, mode: Literal["spherical", "linear"] = "linear") -> Tensor:
     """Steps (steps, D) from the first to the second of `ends` (2, D).
 
         spherical   sin((1 - t) ω) / sin ω · a + sin(t ω) / sin ω · b,   ω the angle between a and b

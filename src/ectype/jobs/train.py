@@ -252,6 +252,12 @@ class _Training:
         from ectype.jobs.sample import sample
 
         began = time.perf_counter()
+        done = run.record["training"]
+        if 2 * done["skipped"] > done["steps"]:
+            outputs.tell(
+                f"warning: {done['skipped']:,} of {done['steps']:,} steps had no finite gradient and moved "
+                "nothing: this model is hardly trained; lower --rate, or use --precision fp32"
+            )
         sheet = run.kind.sheet(sample(run, _SHOWN))
         outputs.write(self.folder / "samples.png", sheet.save, overwrite=True, quiet=True)
         try:
