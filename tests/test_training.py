@@ -13,7 +13,7 @@ import ectype as ec
 from ectype.errors import DataError, TrainingError, UsageError
 from ectype.models import Loss, Model, Stage
 from ectype.training import session as sessions
-from ectype.training.budget import CHECKS, count_steps, time_steps
+from ectype.training.budget import CHECKS, best_threads, count_steps, time_steps
 from ectype.training.meter import Meter
 from ectype.training.order import Order
 from ectype.training.player import Player
@@ -437,7 +437,7 @@ def test_minutes_change_the_number_of_steps_and_nothing_else(grey):
         steps = run(model, grey, **length)
         return model.state_dict(), steps[-1].total
 
-    weights, total = trained(minutes=0.004)
+    weights, total = trained(minutes=0.05)
     again, same = trained(steps=total)
     assert same == total > 1
     assert all(torch.equal(again[k], v) for k, v in weights.items())
@@ -538,3 +538,20 @@ def test_stages_share_the_steps(rows):
     run(Staged("none"), rows, steps=8)
     assert moved == ["left"] * 2 + ["right"] * 6
     assert settled == [len(rows.splits["train"])]
+
+
+def test_the_faster_number_of_threads_is_kept():
+    before = torch.get_num_threads()
+    speed = {1: 10.0, before + 1: 4.0}
+    asked = []
+
+    def steps_in(seconds: float) -> int:
+        asked.append(torch.get_num_threads())
+        return int(seconds * speed[torch.get_num_threads()])
+
+    try:
+        assert best_threads(list(speed), steps_in, 100.0) in (999, 1000)
+        assert torch.get_num_threads() == 1
+        assert asked == [1, before + 1]
+    finally:
+        torch.set_num_threads(before)

@@ -7,7 +7,9 @@ schedule is a function of the step, so it repeats exactly, which a clock in the 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+
+import torch
 
 from ectype.errors import UsageError
 
@@ -74,3 +76,19 @@ def time_steps(
     checks = CHECKS * (time.perf_counter() - began)
     left = seconds - (time.perf_counter() - start) - checks
     return max(1, int(left / each))
+
+
+def best_threads(counts: Iterable[int], steps_in: Callable[[float], int], seconds: float) -> int:
+    """The most steps that fit into `seconds` with any of these numbers of threads, which stays set.
+
+    More are not always faster: beside another busy process two threads can take thirty times as long
+    as one, because they wait for each other by spinning.
+    """
+    began = time.perf_counter()
+    found: dict[int, int] = {}
+    for threads in counts:
+        torch.set_num_threads(threads)
+        found[threads] = steps_in(seconds - (time.perf_counter() - began))
+    best = max(found, key=lambda threads: found[threads])
+    torch.set_num_threads(best)
+    return found[best]

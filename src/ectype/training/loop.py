@@ -64,7 +64,7 @@ def fit(
         patience: checks without a better select loss before stopping; 0: never stop early.
         device: auto, cpu, cuda, …
         precision: auto, fp32 or bf16.
-        threads: CPU threads; default: as torch has it.
+        threads: CPU threads; default: as torch has it, or with minutes the faster of that and one.
         seed: of order and noise.
         state: file that keeps the run resumable, written at the start, every half minute and at the end.
         resume: go on from that file, bit for bit, with the length and settings it holds.

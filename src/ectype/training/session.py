@@ -19,7 +19,7 @@ from ectype.hardware import channels_last, computing, is_convolutional, seed_dro
 from ectype.models import Model, Stage
 from ectype.noise import mix
 from ectype.training.average import Average
-from ectype.training.budget import CHECKS, count_steps, time_steps
+from ectype.training.budget import CHECKS, best_threads, count_steps, time_steps
 from ectype.training.meter import Meter
 from ectype.training.order import Order
 from ectype.training.player import Player
@@ -244,6 +244,12 @@ class Session:
         self.model.eval()
 
     def _trial(self, seconds: float) -> int:
+        """How many steps fit, with as many threads as torch has or with one, whichever is faster."""
+        now = torch.get_num_threads()
+        free = self.settings.threads is None and self.device.type == "cpu"
+        return best_threads({now, 1} if free else {now}, self._steps_in, seconds)
+
+    def _steps_in(self, seconds: float) -> int:
         """How many steps fit: tried on a copy of everything that moves."""
         twin = Session(copy.deepcopy(self.model), self.data, self.settings, self.device)
         twin.progress = Progress(0, {"total": 1000})
