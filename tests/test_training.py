@@ -437,7 +437,7 @@ def test_minutes_change_the_number_of_steps_and_nothing_else(grey):
         steps = run(model, grey, **length)
         return model.state_dict(), steps[-1].total
 
-    weights, total = trained(minutes=0.05)
+    weights, total = trained(minutes=0.015)
     again, same = trained(steps=total)
     assert same == total > 1
     assert all(torch.equal(again[k], v) for k, v in weights.items())

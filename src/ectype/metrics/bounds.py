@@ -23,8 +23,8 @@ from ectype.hardware import computing, is_convolutional
 from ectype.models import Autoencoder
 from ectype.noise import PerItem
 
-_VALUES = 1_200_000  # decoded numbers per chunk; from 4 million on, page faults double the time
-_ITEMS = 8  # items per chunk when K is large: each costs one call for its noise
+_VALUES = 600_000  # decoded numbers per chunk; from 4 million on, page faults double the time
+_ITEMS = 16  # items per chunk when K is large: each costs one call for its noise
 
 
 @dataclass(frozen=True)
