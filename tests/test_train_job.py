@@ -30,7 +30,15 @@ from ectype.surfaces.cli import main
 from ectype.training import loop
 from ectype.training.state import load_state, write_atomically
 
-SMALL = {"network": "mlp", "hidden": (8,), "latent": 2, "steps": 24, "batch": 25, "precision": "fp32"}
+SMALL = {
+    "network": "mlp",
+    "hidden": (8,),
+    "latent": 2,
+    "steps": 24,
+    "batch": 25,
+    "precision": "fp32",
+    "patience": 0,
+}
 
 
 @pytest.fixture(scope="module")
@@ -102,7 +110,7 @@ def test_the_record(finished):
     record = json.loads((out / "record.json").read_text())
     options = record["request"]["options"]
     assert options == {
-        "hidden": [8], "steps": 24, "batch": 25, "precision": "fp32", "binarise": "dynamic", "beta": 0.5,
+        "hidden": [8], "steps": 24, "batch": 25, "precision": "fp32", "patience": 0, "binarise": "dynamic", "beta": 0.5,
         "rate": 0.01, "dropout": 0.2,
     }  # fmt: skip
     training = record["training"]
@@ -123,7 +131,7 @@ def test_it_is_the_training_that_python_does(finished, source):
     _, out = finished
     data = ec.read(source, binarise="dynamic", given="label", seed=4)
     model = ec.build("vae", data, network="mlp", hidden=(8,), latent=2, beta=0.5, dropout=0.2, seed=4)
-    for _ in ec.fit(model, data, steps=24, batch=25, precision="fp32", rate=0.01, seed=4):
+    for _ in ec.fit(model, data, steps=24, patience=0, batch=25, precision="fp32", rate=0.01, seed=4):
         pass
     ours = load_file(out / "model.safetensors")
     assert all(torch.equal(ours[k], v) for k, v in model.state_dict().items())
