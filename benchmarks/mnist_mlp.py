@@ -18,9 +18,9 @@ from _record import measure, options
 from _sources import static_mnist
 
 NAME = "mnist_mlp"
-MINUTES, SAMPLES = 5.0, 1000
+MINUTES, SAMPLES = 4.0, 1000
 MODEL = {"network": "mlp", "latent": 40, "hidden": [400]}
-PRIORS = ("normal", "flow")
+PRIORS = ("flow", "normal")
 FIT = {"batch": 250, "rate": 3e-3}
 PROTOCOL = f"{MINUTES:g} minutes, {MODEL}, {FIT}, test IWAE K = {SAMPLES}"
 

@@ -110,8 +110,8 @@ def test_the_record(finished):
     record = json.loads((out / "record.json").read_text())
     options = record["request"]["options"]
     assert options == {
-        "hidden": [8], "steps": 24, "batch": 25, "precision": "fp32", "patience": 0, "binarise": "dynamic", "beta": 0.5,
-        "rate": 0.01, "dropout": 0.2,
+        "hidden": [8], "steps": 24, "batch": 25, "precision": "fp32", "patience": 0,
+        "binarise": "dynamic", "beta": 0.5, "rate": 0.01, "dropout": 0.2,
     }  # fmt: skip
     training = record["training"]
     assert {k: training[k] for k in ("steps", "planned", "rate", "batch", "seed", "precision")} == {
