@@ -59,8 +59,8 @@ class Context:
 class Conditioner(nn.Module):
     """Raw conditions to a `Context`, with a learned null for each that is absent or dropped.
 
-    Zeros instead of a learned null, or separate decisions for encoder and decoder, make a VAE obey
-    its label 2-100 times worse (docs/design.md).
+    Zeros instead of a learned null would be a value that conditions can have too, and separate
+    decisions for encoder and decoder would teach the latent to carry the condition.
 
     Arguments:
         encoders: by condition name, a module (B, *form) → (B, width).

@@ -40,8 +40,7 @@ class Batch:
         """Forget each condition of each item with probability `rate`, decided here once per step.
 
         Every network of every player then sees the same decision. With separate draws an encoder
-        can see a label its decoder does not, and the latent learns to carry it (measured 2-100
-        times worse at obeying a label: docs/design.md).
+        can see a label its decoder does not, and the latent learns to carry it.
         """
         if rate == 0 or not self.given:
             return self
