@@ -1,8 +1,8 @@
 """The peer's networks as plain modules, layer for layer, without the squashing at the end.
 
 Pythae's networks end in a sigmoid and its loss takes probabilities; ours end in logits. The model is
-the same. `ConvEncoder` exists in two spellings of its last layer, which sees 3 x 3 and emits 1 x 1:
-as a convolution, and as the linear layer that it then is (`LastConv`).
+the same. `ConvEncoder` is built from ectype's convolution, which turns itself into a linear layer where
+it emits one pixel, or from PyTorch's.
 """
 
 from __future__ import annotations
@@ -12,6 +12,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+
+from ectype.networks.blocks import Conv2d
 
 MLP_LATENT, CONV_LATENT, HIDDEN = 40, 16, 400
 
@@ -42,27 +44,14 @@ class MlpDecoder(nn.Module):
         return h.view(-1, 1, 28, 28)
 
 
-class LastConv(nn.Conv2d):
-    """Conv2d(kernel 4, stride 2, padding 1) on 3 x 3 only, as a linear layer: (B, C, 3, 3) to (B, O, 1, 1).
-
-    The first row and column of its kernel only ever meet padding.
-    """
-
-    def forward(self, x: Tensor) -> Tensor:
-        # channels last, as both tensors lie in memory, so that flattening copies whole rows
-        weight = self.weight.permute(0, 2, 3, 1)[:, 1:, 1:]
-        return F.linear(x.permute(0, 2, 3, 1).flatten(1), weight.flatten(1), self.bias)[..., None, None]
-
-
 class ConvEncoder(nn.Module):
     """pythae.models.nn.benchmarks.mnist.Encoder_Conv_VAE_MNIST: x (B, 1, 28, 28) to (B, 32)."""
 
-    def __init__(self, last: type[nn.Conv2d] = nn.Conv2d) -> None:
+    def __init__(self, conv: type[nn.Conv2d] = Conv2d) -> None:
         super().__init__()
         widths = (1, 128, 256, 512, 1024)
         layers: list[nn.Module] = []
-        for i, (a, b) in enumerate(zip(widths[:-1], widths[1:], strict=True)):
-            conv = last if i == len(widths) - 2 else nn.Conv2d
+        for a, b in zip(widths[:-1], widths[1:], strict=True):
             layers += [conv(a, b, 4, 2, padding=1), nn.BatchNorm2d(b), nn.ReLU()]
         self.layers = nn.Sequential(*layers)
         self.out = nn.Linear(1024, 2 * CONV_LATENT)
@@ -97,5 +86,5 @@ class ConvDecoder(nn.Module):
 CASES = {
     "mlp": (MlpEncoder, MlpDecoder, MLP_LATENT),
     "conv": (ConvEncoder, ConvDecoder, CONV_LATENT),
-    "conv-linear": (lambda: ConvEncoder(LastConv), ConvDecoder, CONV_LATENT),
+    "conv-plain": (lambda: ConvEncoder(nn.Conv2d), ConvDecoder, CONV_LATENT),
 }

@@ -23,7 +23,7 @@ SIDES = {
     "conv": {
         "pythae": ("pythae", "conv"),
         "ectype": ("ectype", "conv"),
-        "ectype, last convolution as the linear layer it is": ("ectype", "conv-linear"),
+        "ectype, convolutions of PyTorch": ("ectype", "conv-plain"),
     },
 }
 PROTOCOL = (

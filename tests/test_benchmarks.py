@@ -111,18 +111,6 @@ def test_a_missing_peer_says_how_to_make_it(monkeypatch: pytest.MonkeyPatch) -> 
     assert _sides.python_of("ectype") == sys.executable
 
 
-def test_the_last_convolution_is_the_linear_layer_it_stands_for() -> None:
-    torch.manual_seed(0)
-    plain = nn.Conv2d(8, 16, 4, 2, padding=1)
-    short = _nets.LastConv(8, 16, 4, 2, padding=1)
-    short.load_state_dict(plain.state_dict())
-    x = torch.randn(5, 8, 3, 3)
-    torch.testing.assert_close(short(x), plain(x))
-    for net in (plain, short):
-        net(x).square().sum().backward()
-    torch.testing.assert_close(short.weight.grad, plain.weight.grad)
-
-
 @pytest.mark.parametrize("case", ["mlp", "conv"])
 def test_networks_have_the_sizes_of_the_peer(case: str) -> None:
     with torch.device("meta"):

@@ -97,6 +97,8 @@ def fits(case: Case) -> bool:
         "laplace": not isinstance(kind, Label),
         "categorical": isinstance(kind, Label),
         "ae": case.prior == "fitted" or (case.prior == "normal" and case.condition == "none"),
+        "gan": case.likelihood == "point" and case.prior == "normal" and not isinstance(kind, Label),
+        "point": case.family == "gan",
     }
     likelihood = "normal likelihood" if case.likelihood == "normal" else case.likelihood
     return all(rules.get(name, True) for name in (case.family, case.network, likelihood))

@@ -14,7 +14,7 @@ from ectype.catalog import NETWORKS, find
 from ectype.context import Context
 from ectype.errors import UsageError
 from ectype.networks import conv, mlp
-from ectype.networks.blocks import ACTIVATIONS, Modulation, Stem, activation_called
+from ectype.networks.blocks import ACTIVATIONS, Conv2d, Modulation, Stem, activation_called
 from ectype.networks.conv import depth_to_space, levels, space_to_depth
 from ectype.shapes import Grid, Row, Tokens
 
@@ -197,3 +197,28 @@ def test_conv_starts_as_a_chain_of_identities() -> None:
     block = conv.Block(3, WIDTH, torch.relu, 0.0)
     x: Tensor = torch.randn(2, 3, 4, 4)
     assert torch.equal(block(x, context(2)), x)
+
+
+@pytest.mark.parametrize(
+    ("size", "options"),
+    [
+        ((3, 3), {"kernel_size": 4, "stride": 2, "padding": 1}),
+        ((4, 4), {"kernel_size": 4}),
+        ((1, 1), {"kernel_size": 3, "padding": 1}),
+        ((1, 2), {"kernel_size": (1, 3), "stride": 2, "padding": (0, 1)}),
+        ((6, 5), {"kernel_size": 4, "stride": 3}),
+        ((8, 8), {"kernel_size": 4, "stride": 2, "padding": 1}),
+        ((3, 3), {"kernel_size": 3, "groups": 2}),
+        ((3, 3), {"kernel_size": 3, "padding": "valid"}),
+        ((3, 3), {"kernel_size": 3, "bias": False}),
+    ],
+)
+def test_a_convolution_to_one_pixel_is_the_same_convolution(size: Any, options: dict[str, Any]) -> None:
+    torch.manual_seed(0)
+    plain, ours = nn.Conv2d(8, 16, **options), Conv2d(8, 16, **options)
+    ours.load_state_dict(plain.state_dict())
+    x = torch.randn(5, 8, *size)
+    torch.testing.assert_close(ours(x), plain(x))
+    for net in (plain, ours):
+        net(x).square().sum().backward()
+    torch.testing.assert_close(ours.weight.grad, plain.weight.grad)

@@ -173,11 +173,11 @@ def test_reports_of_two_players_are_means_per_move(rows):
 def pulled(clip, sizes):
     """A player after gradients of these lengths, and how much each one counted."""
     parameter = nn.Parameter(torch.zeros(2))
-    player = Player([parameter], 0.1, 0.0, clip)
+    player = Player([parameter], 0.0, clip)
     counted, before = [], torch.zeros(2)
     for size in sizes:
         player.move((parameter * torch.tensor([0.6, 0.8]) * size).sum(), 0.1)
-        now = player.tensors()["0.exp_avg"].clone()
+        now = player.tensors()["0.first"].clone()
         counted.append(float((now - 0.9 * before).norm() / 0.1))
         before = now
     return counted
@@ -196,11 +196,11 @@ def test_without_clipping_a_gradient_counts_in_full():
 
 def test_clipping_keeps_the_direction():
     parameter = nn.Parameter(torch.zeros(2))
-    player = Player([parameter], 0.1, 0.0, 1.0)
+    player = Player([parameter], 0.0, 1.0)
     player.move((parameter * torch.tensor([1.0, 0.0])).sum(), 0.1)
-    before = player.tensors()["0.exp_avg"].clone()
+    before = player.tensors()["0.first"].clone()
     player.move((parameter * torch.tensor([300.0, 400.0])).sum(), 0.1)
-    pull = player.tensors()["0.exp_avg"] - 0.9 * before
+    pull = player.tensors()["0.first"] - 0.9 * before
     assert (pull / pull.norm()).tolist() == pytest.approx([0.6, 0.8], rel=1e-4)
 
 

@@ -20,8 +20,9 @@ from ectype.data.batch import Batch
 from ectype.data.reading import read
 from ectype.errors import UsageError
 from ectype.likelihoods.normal import Normal, NormalDistribution, normal_kl
+from ectype.likelihoods.point import PointDistribution
 from ectype.models import Loss
-from ectype.models.ae import AE, Delta
+from ectype.models.ae import AE
 from ectype.models.vae import VAE
 from ectype.noise import PerItem
 from ectype.priors.mixture import Mixture
@@ -340,7 +341,7 @@ def test_corruption_is_for_training_only() -> None:
 
 
 def test_a_code_is_a_point_mass() -> None:
-    q = Delta(torch.tensor([[1.0, 2.0]]))
+    q = PointDistribution(torch.tensor([[1.0, 2.0]]))
     assert q.log_prob(torch.tensor([[1.0, 3.0]])).tolist() == [[0.0, -math.inf]]
     assert q.draw(generator()) is q.mean is q.mode
 
@@ -366,8 +367,8 @@ def test_refusals(make: Any, message: str) -> None:
 
 
 def test_a_posterior_of_another_family_is_refused() -> None:
-    with pytest.raises(TypeError, match="posterior of a VAE is normal, not Delta"):
-        linear().draws(Delta(torch.zeros(1, D)), None, 1, None)
+    with pytest.raises(TypeError, match="posterior of a VAE is normal, not PointDistribution"):
+        linear().draws(PointDistribution(torch.zeros(1, D)), None, 1, None)
 
 
 def test_every_problem_with_the_options_is_told_at_once() -> None:

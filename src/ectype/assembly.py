@@ -25,6 +25,7 @@ from ectype.data.data import Data
 from ectype.errors import UsageError, did_you_mean
 from ectype.kinds import Kind
 from ectype.models import Model
+from ectype.models.critic import FEATURES, Critic, packed
 from ectype.networks.blocks import Stem
 from ectype.shapes import Shape
 
@@ -79,7 +80,8 @@ def build(
         torch.manual_seed(seed)
         built = assemble(spec, data.kind, data.conditions)
         built.spec = spec
-        built.prior.begin(data.batch(data.splits["train"][:1000]).x)
+        train = data.splits["train"]
+        built.begin(len(train), data.batch(train[:1000]).x)
     return built
 
 
@@ -89,7 +91,7 @@ def complete(chosen: Mapping[str, Any], kind: Kind, options: Mapping[str, Any]) 
     spec: dict[str, Any] = {
         "model": chosen["model"],
         "network": chosen["network"] or kind.network,
-        "likelihood": chosen["likelihood"] or kind.likelihood,
+        "likelihood": chosen["likelihood"] or family.default_likelihood or kind.likelihood,
         "latent": default_latent(kind.shape) if chosen["latent"] is None else chosen["latent"],
     }
     usual = family.default_prior
@@ -125,38 +127,44 @@ def checked(parts: Mapping[str, Callable[..., object]], options: Mapping[str, An
 
 def _parts(spec: Mapping[str, Any]) -> dict[str, Callable[..., object]]:
     network = find("networks", spec["network"])
-    return {
-        "model": find("models", spec["model"]),
+    family = find("models", spec["model"])
+    parts: dict[str, Callable[..., object]] = {
+        "model": family,
         "encoder": network.Encoder,
         "decoder": network.Decoder,
         "likelihood": find("likelihoods", spec["likelihood"]),
         "prior": find("priors", spec["prior"]),
     }
+    return parts | ({"critic": Critic} if "critic" in family.needs else {})
 
 
 def assemble(spec: Mapping[str, Any], kind: Kind, conditions: Mapping[str, Kind]) -> Model:
     """The model that a complete spec describes, with weights from the process's generator."""
     parts = _parts(spec)
-    options = checked(parts, spec["options"])
+    family, latent = find("models", spec["model"]), spec["latent"]
+    options = {**family.usual, **checked(parts, spec["options"])}
 
     def make(part: str, *arguments: object, **wired: object) -> Any:
         takes = options_of(parts[part])
         chosen = {k: v for k, v in options.items() if k in takes}
         return parts[part](*arguments, **wired, **chosen)
 
-    context = CONTEXT if conditions else 0
+    width = CONTEXT if conditions else 0
     likelihood = make("likelihood", kind.shape, **_levels(spec["likelihood"], kind))
-    family = find("models", spec["model"])
-    conditioner = _conditioner(conditions) if conditions else None
-    latent = spec["latent"]
-    built: Model = make(
-        "model",
-        make("encoder", kind.shape, latent * family.per_latent, context=context),
-        make("decoder", latent, likelihood.numbers, context=context),
-        likelihood,
-        make("prior", latent, kind.shape, context=context),
-        conditioner,
-    )
+
+    def critic() -> Any:
+        shape = packed(kind.shape, options.get("pack", 1))
+        return make("critic", make("encoder", shape, FEATURES, context=width), _conditioner(conditions))
+
+    makers: dict[str, Callable[[], Any]] = {
+        "encoder": lambda: make("encoder", kind.shape, latent * family.per_latent, context=width),
+        "decoder": lambda: make("decoder", latent, likelihood.numbers, context=width),
+        "likelihood": lambda: likelihood,
+        "prior": lambda: make("prior", latent, kind.shape, context=width),
+        "conditioner": lambda: _conditioner(conditions),
+        "critic": critic,
+    }
+    built: Model = make("model", *(makers[part]() for part in family.needs))
     return built
 
 
@@ -171,7 +179,9 @@ def _levels(name: str, kind: Kind) -> dict[str, object]:
     return {"levels": kind.likelihood_options["levels"]}
 
 
-def _conditioner(conditions: Mapping[str, Kind]) -> Conditioner:
+def _conditioner(conditions: Mapping[str, Kind]) -> Conditioner | None:
+    if not conditions:
+        return None
     encoders: dict[str, nn.Module] = {
         name: find("networks", kind.network).Encoder(kind.shape, CONTEXT) for name, kind in conditions.items()
     }

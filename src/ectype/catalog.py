@@ -22,6 +22,7 @@ LIKELIHOODS = {
     "laplace": "likelihoods.laplace:Laplace",
     "logistic": "likelihoods.logistic:DiscretizedLogisticMixture",
     "normal": "likelihoods.normal:Normal",
+    "point": "likelihoods.point:Point",
 }
 NETWORKS = {
     "conv": "networks.conv",
@@ -36,6 +37,7 @@ PRIORS = {
 }
 MODELS = {
     "ae": "models.ae:AE",
+    "gan": "models.gan:GAN",
     "vae": "models.vae:VAE",
 }
 METRICS = {

@@ -48,6 +48,18 @@ class Context:
         aligned = None if self.aligned is None else tile(self.aligned)
         return Context(tile(self.vector), tile(self.tokens), tile(self.mask), aligned)
 
+    def grouped(self, m: int) -> Context:
+        """The mean context of each `m` neighbours: (B/m, ...)."""
+        if m == 1:
+            return self
+
+        def join(value: Tensor) -> Tensor:
+            return value.view(-1, m, *value.shape[1:]).float().mean(1)
+
+        aligned = None if self.aligned is None else join(self.aligned)
+        mask = self.mask.view(-1, m, self.mask.shape[1]).any(1)
+        return Context(join(self.vector), join(self.tokens), mask, aligned)
+
     def blank(self, n: int) -> Context:
         """A context of the same widths that says nothing (zeros), for `n` items."""
         tokens = self.tokens.new_zeros(n, *self.tokens.shape[1:])

@@ -57,6 +57,8 @@ class Likelihood(nn.Module, ABC):
     """
 
     discrete: bool
+    density: bool = True
+    """False where log_prob has no gradient, so that nothing can be fitted by it."""
     shown: str = "mean"
     numbers: tuple[int, ...]
     """The form of what the decoder has to emit for one item."""

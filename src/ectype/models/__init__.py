@@ -12,15 +12,16 @@ concrete model. Models are plain modules: `vae.loss(Batch(x)).total.backward()` 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
 
 from ectype.context import Conditioner, Context
 from ectype.data.batch import Batch
+from ectype.errors import UsageError
 from ectype.likelihoods import Distribution, Likelihood, each
 from ectype.likelihoods.normal import NormalDistribution, normal_kl
 from ectype.noise import Noise
@@ -110,6 +111,27 @@ class Model(nn.Module, ABC):
     bounded: bool = False
     """True when `infer` gives densities, so that a bound on log p(x) exists."""
 
+    adversarial: bool = False
+    """True when a loss says nothing about quality, because it depends on how good the other player is."""
+
+    needs: tuple[str, ...] = ("encoder", "decoder", "likelihood", "prior", "conditioner")
+    """The parts `assembly` makes for the constructor, in its order."""
+
+    default_prior: str
+    """The catalog's prior that suits the family when the user names none."""
+
+    default_likelihood: str | None = None
+    """The same for the likelihood; None: the kind's."""
+
+    usual: ClassVar[Mapping[str, Any]] = {}
+    """Options of the parts that the family prefers when the user names none."""
+
+    default_rate: float = 1e-3
+    """Learning rate when the user names none."""
+
+    betas: tuple[float, float] = (0.9, 0.999)
+    """Adam's, for all players."""
+
     likelihood: Likelihood
     prior: Prior
     conditioner: Conditioner | None
@@ -133,6 +155,13 @@ class Model(nn.Module, ABC):
             raise KeyError(name)
         return [p for p in self.parameters() if p.requires_grad]
 
+    def begin(self, items: int, x: Tensor) -> None:
+        """Start from the training set: how many items it has, and some of them (N, *form)."""
+        self.prior.begin(x)
+
+    def follow(self, player: str, loss: Loss, broken: Tensor) -> None:
+        """State that moves after a player's step and has no gradient; `broken` is 1 where nothing moved."""
+
     def condition(self, batch: Batch) -> Context | None:
         """The context of a batch; None for a model without conditions."""
         return None if self.conditioner is None else self.conditioner.of(batch)
@@ -148,6 +177,11 @@ class Model(nn.Module, ABC):
     @abstractmethod
     def latents(self, n: int, context: Context | None = None) -> Distribution:
         """p(z | c) for `n` items."""
+
+    def made(self, batch: Batch, noise: Noise = None) -> Tensor:
+        """New items (B, *form) under the batch's conditions, as they are shown."""
+        context = self.condition(batch)
+        return self.decode(self.latents(len(batch), context).draw(noise), context).mean
 
     def settle(self, train: Iterable[Batch], select: Iterable[Batch]) -> None:
         """What is computed from the data in one pass, such as a fitted prior; by default nothing."""
@@ -167,9 +201,6 @@ class Autoencoder(Model, ABC):
     per_latent: int
     """How many numbers the encoder emits per latent dimension."""
 
-    default_prior: str
-    """The catalog's prior that suits the family when the user names none."""
-
     def __init__(
         self,
         encoder: nn.Module,
@@ -179,6 +210,10 @@ class Autoencoder(Model, ABC):
         conditioner: Conditioner | None = None,
     ) -> None:
         super().__init__()
+        if not likelihood.density:
+            raise UsageError(
+                "an autoencoder is fitted by a density, and a point has none: use normal or laplace"
+            )
         self.encoder = encoder
         self.decoder = decoder
         self.likelihood = likelihood

@@ -12,39 +12,16 @@ from __future__ import annotations
 
 from typing import final
 
-import torch
 from torch import Tensor, nn
 
 from ectype.context import Conditioner, Context
 from ectype.data.batch import Batch
 from ectype.errors import UsageError
 from ectype.likelihoods import Distribution, Likelihood
+from ectype.likelihoods.point import PointDistribution
 from ectype.models import Autoencoder, Latents, Loss
 from ectype.noise import Noise, normal
 from ectype.priors import Prior
-
-
-@final
-class Delta(Distribution):
-    """All mass on one value (B, D): the posterior of a deterministic code."""
-
-    def __init__(self, value: Tensor) -> None:
-        self.value = value
-
-    def log_prob(self, x: Tensor) -> Tensor:
-        """log of the mass: 0 on the value, minus infinity elsewhere."""
-        return torch.where(x == self.value, 0.0, -torch.inf)
-
-    def draw(self, noise: Noise = None) -> Tensor:
-        return self.value
-
-    @property
-    def mean(self) -> Tensor:
-        return self.value
-
-    @property
-    def mode(self) -> Tensor:
-        return self.value
 
 
 @final
@@ -78,8 +55,10 @@ class AE(Autoencoder):
         self.corruption = corruption
         self.penalty = penalty
 
-    def posterior(self, x: Tensor, context: Context | None = None, seen: Tensor | None = None) -> Delta:
-        return Delta(self.encoder(x, context, seen).float())
+    def posterior(
+        self, x: Tensor, context: Context | None = None, seen: Tensor | None = None
+    ) -> PointDistribution:
+        return PointDistribution(self.encoder(x, context, seen).float())
 
     def draws(self, q: Distribution, context: Context | None, k: int, noise: Noise) -> Latents:
         return Latents(q.mean.repeat(k, 1), q, self.latents(len(q.mean), context))

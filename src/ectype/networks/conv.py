@@ -123,7 +123,7 @@ class Encoder(nn.Module):
         growth: how many times more channels each further level has, up to 4 times the first.
         depth: residual blocks per level.
         neck: channels left at the smallest level before the linear layer.
-        activation: elu, gelu, relu, silu or tanh.
+        activation: elu, gelu, leaky, relu, silu or tanh.
         dropout: share of channels silenced at each training step.
     """
 

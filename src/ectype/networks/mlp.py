@@ -51,7 +51,7 @@ class Encoder(nn.Module):
 
     Arguments:
         hidden: units of each hidden layer, first to last.
-        activation: elu, gelu, relu, silu or tanh.
+        activation: elu, gelu, leaky, relu, silu or tanh.
         dropout: share of hidden units silenced at each training step.
     """
 

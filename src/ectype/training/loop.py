@@ -32,12 +32,12 @@ def fit(
     epochs: float | None = None,
     minutes: float | None = None,
     batch: int = 100,
-    rate: float = 1e-3,
+    rate: float | None = None,
     decay: float = 0.0,
     clip: float = 5.0,
     drop: float = 0.1,
     half_life: float = 0.02,
-    patience: int = 10,
+    patience: int | None = None,
     device: str = "auto",
     precision: str = "auto",
     threads: int | None = None,
@@ -56,12 +56,14 @@ def fit(
         epochs: length in passes over the train split.
         minutes: length in time, turned into steps by a short trial.
         batch: items per step.
-        rate: learning rate at its height; it rises over the first steps and falls as a cosine.
+        rate: learning rate at its height; it rises over the first steps and falls as a cosine; default: the
+            family's, 1e-3 or for two players 2e-4.
         decay: decoupled weight decay.
         clip: longest gradient in units of its running mean; 0: no clipping.
         drop: share of items whose conditions are dropped, each step and condition anew.
         half_life: of the weights' running average, as a share of the run; 0: no averaging.
-        patience: checks without a better select loss before stopping; 0: never stop early.
+        patience: checks without a better select loss before stopping; 0: never stop early; default: 10,
+            and 0 for families of two players.
         device: auto, cpu, cuda, …
         precision: auto, fp32 or bf16.
         threads: CPU threads; default: as torch has it, or with minutes the faster of that and one.
@@ -75,6 +77,8 @@ def fit(
     """
     where = choose_device(device)
     bits = choose_precision(precision, where, data.kind.shape)
+    rate = model.default_rate if rate is None else rate
+    patience = (0 if model.adversarial else 10) if patience is None else patience
     settings = Settings(batch, rate, decay, clip, drop, half_life, patience, bits, threads, seed)
     if resume and state is None:
         raise UsageError("resume needs the file to go on from: state=")

@@ -15,18 +15,18 @@ from torch import Tensor
 from ectype.data.batch import Batch
 from ectype.data.data import Data
 from ectype.errors import DataError, ModelFileError, TrainingError
-from ectype.hardware import channels_last, computing, is_convolutional, seed_dropout
+from ectype.hardware import channels_last, computing, is_convolutional, keep_memory, seed_dropout
 from ectype.models import Model, Stage
 from ectype.noise import mix
 from ectype.training.average import Average
 from ectype.training.budget import CHECKS, best_threads, count_steps, time_steps
+from ectype.training.judge import Judge
 from ectype.training.meter import Meter
 from ectype.training.order import Order
 from ectype.training.player import Player
 from ectype.training.state import Progress, load_state, restore, save_state
 from ectype.training.step import Settings, Step, schedule
 
-_JUDGED = 2000  # select items a check looks at: a standard error of about 2 % of the items' spread
 _HOPELESS = 100  # moves without a finite gradient, none between them, after which training is given up
 
 
@@ -36,6 +36,7 @@ class Session:
     def __init__(self, model: Model, data: Data, settings: Settings, device: torch.device) -> None:
         if len(data.splits["train"]) == 0:
             raise DataError("there is nothing to train on: the train split is empty")
+        keep_memory()
         self.model = model.to(device)
         self.data = data
         self.device = device
@@ -51,10 +52,11 @@ class Session:
         self.average = self.averaging.model
         self.convolutional = is_convolutional(self.model)
         self.players = {
-            name: Player(self.model.player(name), settings.rate, settings.decay, settings.clip)
+            name: Player(self.model.player(name), settings.decay, settings.clip, self.model.betas)
             for stage in self.model.stages
             for name in stage.players
         }
+        self.judging = Judge(self.data, self.model, self.device, settings.precision, settings.seed)
         self.order = Order(self.data.splits["train"], settings.batch, settings.seed)
         self.noise = torch.Generator(device=self.device)
         self.drawing = torch.Generator()  # of the data, which lies on the CPU
@@ -103,13 +105,11 @@ class Session:
         rate = self.settings.rate * schedule(number, total)
         for name in self._stage(number, total).players:
             player = self.players[name]
-            if len(self.players) > 1:
-                for other in self.players.values():
-                    other.own(other is player)
             with self.computing():
                 loss = self.model.loss(batch, name, self.noise)
                 total_loss = loss.total
                 broken = player.move(total_loss, rate)
+            self.model.follow(name, loss, broken)
             self.meter.add(name, total_loss, loss.parts, broken)
         self.averaging.follow(number, total)
         self._items += len(batch)
@@ -187,33 +187,20 @@ class Session:
             return False
         self._select = loss
         # the average may be broken when it is first judged: NaN is below nothing, and nothing below it
-        if math.isfinite(loss) and (self.progress.best is None or loss < self.progress.best):
-            self.progress.best, self.progress.best_step, self.progress.patience = loss, number, 0
+        best = math.inf if self.progress.best is None else self.progress.best
+        if math.isfinite(loss) and loss < best + self.judging.margin:
+            self.progress.best, self.progress.best_step, self.progress.patience = min(loss, best), number, 0
             self.best = {k: v.clone() for k, v in self.average.state_dict().items()}
         elif self.model.progress >= 0.2:  # before, warm-up and the rising rate decide, not the data
             self.progress.patience += 1
         return True
 
-    @torch.no_grad()
     def judge(self, model: Model) -> float | None:
-        """Mean loss of a model on the select split, the same noise every time; None without one."""
+        """How good a model is on the select split, lower is better; None without one."""
         began = time.perf_counter()
-        indices = self.data.splits["select"][:_JUDGED]
-        if len(indices) == 0:
-            return None
-        noise = torch.Generator(device=self.device).manual_seed(mix(self.settings.seed, 4))
-        drawing = torch.Generator().manual_seed(mix(self.settings.seed, 7))
-        total = torch.zeros((), device=self.device)
-        for part in indices.split(500):
-            batch = self.data.batch(part, drawing).to(self.device)
-            with self.computing():
-                total += sum(model.loss(batch, name, noise).each.sum() for name in self._judged(model))
-        loss = float(total) / len(indices)
+        found = self.judging.of(model)
         self.progress.seconds += time.perf_counter() - began
-        return loss
-
-    def _judged(self, model: Model) -> tuple[str, ...]:
-        return next(stage.players for stage in reversed(model.stages) if stage.players)
+        return found
 
     def settle(self) -> None:
         """Take the best weights and fit what is computed from the data in one pass."""
@@ -237,8 +224,6 @@ class Session:
         """The averaged weights become the model's."""
         if not self.is_settled:
             self.take_best()
-        for player in self.players.values():
-            player.own(True)
         self.model.load_state_dict(self.average.state_dict())
         self.model.progress = 1.0
         self.model.eval()

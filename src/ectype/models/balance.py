@@ -1,0 +1,134 @@
+"""What keeps the two players level: penalties, augmentation, and the controller of γ.
+
+    critic      adversary(r, f) + γ/2 (|∇D(x)|² + |∇D(x̂)|²)
+
+The controller: P(r > f), how often the critic ranks a pair rightly, is 1/2 when it is blind and 1 when
+it has won. γ moves so that it stays near a target between the two:
+
+    log γ ← log γ + κ · (P(r > f) - target) · B,   within a factor 100 of γ₀
+
+in the manner of the controller that Karras et al. 2020, "Training generative adversarial networks with
+limited data", equation 1 and section 3, use for augmentation. γ₀ is 1e-4 per value of an item: the best
+settings published lie between 1.6e-5 and 7.6e-4 per value, and no formula fits them all.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import final
+
+import torch
+from torch import Tensor, nn
+
+from ectype.data.batch import Batch
+from ectype.errors import UsageError
+from ectype.models import Loss
+from ectype.models.adversarial import Pair, gradient_penalty, slopes
+from ectype.models.augment import augment, strength
+from ectype.models.critic import Critic
+from ectype.noise import Noise
+from ectype.shapes import Shape
+
+TARGET = 0.75
+_ITEMS = 20_000  # items after which an error of 1 in the accuracy has moved γ by a factor e
+_REACH = math.log(100)
+
+
+@final
+class Balance(nn.Module):
+    """Penalties, augmentation and γ of one game.
+
+    Arguments:
+        shape: of the items.
+        regularizer: r1r2, r1, gp or none.
+        gamma: weight of the penalty; None: the controller's.
+        augment: probability of each augmentation; None: from the size of the data.
+    """
+
+    log_gamma: Tensor
+    strength: Tensor
+
+    def __init__(self, shape: Shape, *, regularizer: str, gamma: float | None, augment: float | None) -> None:
+        super().__init__()
+        if gamma is not None and not 0 <= gamma < math.inf:
+            raise UsageError(f"gamma is the weight of a penalty, 0 or more, not {gamma}")
+        if augment is not None and not 0 <= augment <= 1:
+            raise UsageError(f"augment is a probability, not {augment}")
+        self.shape = shape
+        self.regularizer = regularizer
+        self.fixed = gamma
+        self.chosen = augment
+        self.start = math.log(1e-4 * max(shape.sites, 2)) if gamma is None else math.log(max(gamma, 1e-30))
+        self.register_buffer("log_gamma", torch.tensor(self.start))
+        self.register_buffer("strength", torch.tensor(augment or 0.0))
+
+    def begin(self, items: int) -> None:
+        """Set the augmentation for a training set of this size, where nobody chose one."""
+        if self.chosen is None:
+            self.strength.fill_(strength(items))
+
+    @property
+    def gamma(self) -> Tensor:
+        """γ now, a scalar on the device."""
+        return self.log_gamma.exp() if self.fixed is None else self.log_gamma.new_tensor(self.fixed)
+
+    def critic_loss(self, critic: Critic, batch: Batch, fake: Tensor, pair: Pair, noise: Noise) -> Loss:
+        """What the critic has to make small for real items and made ones (B, *form), the latter detached."""
+        context = critic.condition(batch)
+        n, m = len(batch), critic.pack
+        with torch.enable_grad():
+            # one pass over both: nothing in a critic couples items of a batch, and one product is faster than two
+            x = torch.cat([_known(batch), fake.detach()]).requires_grad_(self.regularizer in ("r1r2", "r1"))
+            seen = None if batch.seen is None else torch.cat([batch.seen, batch.seen])
+            logits = critic(
+                self._varied(x, seen, noise), None if context is None else context.repeat(2), seen
+            )
+            real, made = logits[: n // m], logits[n // m :]
+            each = pair(real, made)
+            parts = {"accuracy": (real > made).float().mean().detach(), "gap": (real - made).mean().detach()}
+            if self.regularizer != "none" and self.fixed != 0:
+                if self.regularizer == "gp":
+                    steep = gradient_penalty(lambda y: critic(y, context, batch.seen), x[:n], x[n:], noise)
+                else:
+                    steep = slopes(logits, x)
+                    steep = steep[:n] + steep[n:] if self.regularizer == "r1r2" else steep[:n]
+                weight = 10.0 if self.regularizer == "gp" and self.fixed is None else 0.5 * self.gamma
+                parts |= {"penalty": steep.mean().detach(), "gamma": self.gamma}
+                each = each + weight * steep.view(-1, m).sum(1)
+        return Loss(each.repeat_interleave(m), batch.weight, parts)
+
+    def generator_loss(self, critic: Critic, batch: Batch, fake: Tensor, pair: Pair, noise: Noise) -> Loss:
+        """What the generator has to make small for its items (B, *form); no gradient reaches the critic."""
+        n = len(batch)
+        with critic.held():
+            context = critic.condition(batch)
+            both = self._varied(
+                torch.cat([_known(batch), fake]),
+                None if batch.seen is None else torch.cat([batch.seen, batch.seen]),
+                noise,
+            )
+            with torch.no_grad():
+                real = critic(both[:n], context, batch.seen)
+            made = critic(both[n:], context, batch.seen)
+        return Loss(pair(real, made).repeat_interleave(critic.pack), batch.weight)
+
+    def _varied(self, x: Tensor, seen: Tensor | None, noise: Noise) -> Tensor:
+        """Augmented; with unseen sites as it is, because the mask would have to move along."""
+        return x if seen is not None or self.chosen == 0 else augment(x, self.shape, self.strength, noise)
+
+    @torch.no_grad()
+    def follow(self, accuracy: Tensor, items: int, broken: Tensor) -> None:
+        """Move γ after a step of the critic; a broken step moves nothing."""
+        if self.fixed is not None:
+            return
+        move = (accuracy - TARGET) * (items / _ITEMS)
+        self.log_gamma += torch.where(broken > 0, torch.zeros_like(move), move)
+        self.log_gamma.clamp_(self.start - _REACH, self.start + _REACH)
+
+
+def _known(batch: Batch) -> Tensor:
+    """The real items, with zeros at unseen sites, where anything may stand, NaN included."""
+    x, seen = batch.x.float(), batch.seen
+    if seen is None:
+        return x
+    return torch.where((seen.unsqueeze(1) if seen.dim() < x.dim() else seen).bool(), x, torch.zeros_like(x))

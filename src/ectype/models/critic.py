@@ -1,0 +1,118 @@
+"""The critic: how real an item looks under its conditions, as one logit.
+
+    x (B, *form) ─ augment ─ [pack m side by side] ─ encoder ─→ h (B/m, F) ─ head ─→ logit (B/m,)
+                                                                └─ · V c (projection of the condition)
+
+Projection: Miyato and Koyama 2018, "cGANs with projection discriminator", equation 3. Packing: Lin,
+Khetan, Fanti and Oh 2018, "PacGAN", section 3: a critic that sees m items at once sees that they are
+all the same.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import final
+
+from torch import Tensor, nn
+from torch.nn.functional import leaky_relu
+from torch.nn.utils.parametrizations import spectral_norm
+
+from ectype.context import Conditioner, Context
+from ectype.data.batch import Batch
+from ectype.errors import UsageError
+from ectype.shapes import Grid, Row, Series, Shape, Tokens
+
+FEATURES = 128
+"""Width F of what the critic sees in an item."""
+
+
+def packed(shape: Shape, pack: int) -> Shape:
+    """The shape of `pack` items side by side, as one item."""
+    if pack == 1:
+        return shape
+    match shape:
+        case Grid():
+            return replace(shape, channels=pack * shape.channels)
+        case Row():
+            return Row(pack * shape.widths)
+        case Series():
+            return replace(shape, features=pack * shape.features)
+        case Tokens():
+            return replace(shape, size=(pack * shape.size[0], *shape.size[1:]))
+
+
+@final
+class Critic(nn.Module):
+    """Encoder, head and conditions of its own.
+
+    Arguments:
+        encoder: (x, context, seen) → (B/pack, FEATURES), for the shape `packed` gives.
+        conditioner: conditions to a Context, shared with no other player; or None.
+        pack: items judged together.
+        spectral: divide each weight by its largest singular value.
+    """
+
+    def __init__(
+        self,
+        encoder: nn.Module,
+        conditioner: Conditioner | None = None,
+        *,
+        pack: int = 1,
+        spectral: bool = False,
+    ) -> None:
+        super().__init__()
+        if not 1 <= pack <= 64:
+            raise UsageError(f"pack is the number of items judged together, from 1 to 64, not {pack}")
+        self.encoder = encoder
+        self.head = nn.Linear(FEATURES, 1)
+        self.conditioner = conditioner
+        self.projection = nn.Linear(conditioner.width, FEATURES) if conditioner is not None else None
+        self.pack = pack
+        if spectral:
+            for part in list(self.modules()):
+                if isinstance(part, (nn.Linear, nn.Conv2d)):
+                    spectral_norm(part)
+
+    def condition(self, batch: Batch) -> Context | None:
+        """The critic's own reading of a batch's conditions."""
+        return None if self.conditioner is None else self.conditioner.of(batch)
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """What is judged inside gets gradients, the critic's own weights do not: another player moves."""
+        mine = [p for p in self.parameters() if p.requires_grad]
+        for parameter in mine:
+            parameter.requires_grad_(False)
+        try:
+            yield
+        finally:
+            for parameter in mine:
+                parameter.requires_grad_(True)
+
+    def features(self, x: Tensor, context: Context | None = None, seen: Tensor | None = None) -> Tensor:
+        """h (B/pack, F), what the critic sees in items x (B, *form)."""
+        if self.pack > 1:
+            if len(x) % self.pack:
+                raise UsageError(f"a batch of {len(x)} items cannot be judged {self.pack} at a time")
+            if context is not None:
+                context = context.grouped(self.pack)
+            if seen is not None:
+                seen = self._side_by_side(seen.unsqueeze(1).expand_as(x) if seen.dim() < x.dim() else seen)
+            x = self._side_by_side(x)
+        h: Tensor = self.encoder(x, context, seen)
+        return leaky_relu(h.float(), 0.2)
+
+    def _side_by_side(self, x: Tensor) -> Tensor:
+        """(B, C, …) to (B/pack, pack · C, …)."""
+        return x.reshape(len(x) // self.pack, self.pack * x.shape[1], *x.shape[2:])
+
+    def forward(self, x: Tensor, context: Context | None = None, seen: Tensor | None = None) -> Tensor:
+        """The logit of each pack, (B/pack,)."""
+        h = self.features(x, context, seen)
+        logit: Tensor = self.head(h).squeeze(1).float()
+        if self.projection is not None and context is not None:
+            vector = context.grouped(self.pack).vector
+            logit = logit + (h * self.projection(vector)).sum(1).float() / FEATURES**0.5
+        return logit

@@ -1,0 +1,126 @@
+"""Generative adversarial network: a generator that a critic cannot tell from the data.
+
+    z ~ p(z | c) ─ decoder ─→ x̂ ─┐
+                          data x ─┴─ critic ─→ logits f, r ─→ the losses in adversarial.py
+
+    critic      mean softplus(f - r) + γ/2 (|∇D(x)|² + |∇D(x̂)|²)
+    generator   mean softplus(r - f)
+
+Huang, Gokaslan, Kuleshov and Tompkin 2024, "The GAN is dead; long live the GAN! A modern baseline GAN",
+section 2: pairing alone or one penalty alone diverges, both penalties with pairing do not. γ is not a
+knob: it follows how well the critic tells the two apart (`GAN.follow`), starting from the item's size.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar, Literal, final
+
+import torch
+from torch import Tensor, nn
+
+from ectype.context import Conditioner, Context
+from ectype.data.batch import Batch
+from ectype.errors import UsageError
+from ectype.likelihoods import Distribution, Likelihood
+from ectype.likelihoods.point import Point
+from ectype.models import Loss, Model, Stage
+from ectype.models.adversarial import CRITIC, GENERATOR
+from ectype.models.balance import Balance
+from ectype.models.critic import Critic
+from ectype.noise import Noise
+from ectype.priors import Prior
+from ectype.priors.normal import StandardNormal
+from ectype.shapes import Tokens
+
+
+@final
+class GAN(Model):
+    """Generator and critic.
+
+    Arguments:
+        critic: how real an item looks.
+        decoder: the generator, (z, context) → (B, *likelihood.numbers).
+        likelihood: what the decoder's numbers mean; its mean or draw has to have a gradient.
+        prior: p(z | c).
+        conditioner: the generator's reading of conditions, or None.
+        adversary: relativistic, ns, hinge or wasserstein.
+        regularizer: r1r2, r1, gp (the Wasserstein critic's) or none.
+        gamma: weight of the gradient penalty; default: follows the game by itself.
+        augment: probability of each augmentation; default: from the size of the data.
+    """
+
+    default_prior = "normal"
+    default_likelihood = "point"
+    needs = ("critic", "decoder", "likelihood", "prior", "conditioner")
+    adversarial = True
+    coupled = True
+    default_rate = 2e-4
+    betas = (0.0, 0.99)
+    usual: ClassVar = {"activation": "leaky"}
+
+    def __init__(
+        self,
+        critic: Critic,
+        decoder: nn.Module,
+        likelihood: Likelihood,
+        prior: Prior,
+        conditioner: Conditioner | None = None,
+        *,
+        adversary: Literal["relativistic", "ns", "hinge", "wasserstein"] = "relativistic",
+        regularizer: Literal["r1r2", "r1", "gp", "none"] = "r1r2",
+        gamma: float | None = None,
+        augment: float | None = None,
+    ) -> None:
+        super().__init__()
+        if isinstance(likelihood.shape, Tokens):
+            raise UsageError("a gan has no gradient through a choice of tokens; use a vae")
+        if not isinstance(likelihood, Point):
+            raise UsageError("a gan emits items and no density of them: use the likelihood point")
+        if not isinstance(prior, StandardNormal):
+            raise UsageError(
+                "a gan draws its latent from the prior normal, and has no codes to fit another to"
+            )
+        self.critic = critic
+        self.decoder = decoder
+        self.likelihood = likelihood
+        self.prior = prior
+        self.conditioner = conditioner
+        self.latent = prior.latent
+        self.adversary = adversary
+        self.balance = Balance(likelihood.shape, regularizer=regularizer, gamma=gamma, augment=augment)
+
+    @property
+    def stages(self) -> tuple[Stage, ...]:
+        return (Stage("adversarial", ("critic", "generator")),)
+
+    def player(self, name: str) -> list[nn.Parameter]:
+        parts = {"critic": (self.critic,), "generator": (self.decoder, self.prior, self.conditioner)}[name]
+        return [p for part in parts if part is not None for p in part.parameters() if p.requires_grad]
+
+    def begin(self, items: int, x: Tensor) -> None:
+        super().begin(items, x)
+        self.balance.begin(items)
+
+    def decode(self, z: Tensor, context: Context | None = None) -> Distribution:
+        p: Distribution = self.likelihood(self.decoder(z, context))
+        return p
+
+    def latents(self, n: int, context: Context | None = None) -> Distribution:
+        p: Distribution = self.prior(n, context, _no_posterior)
+        return p
+
+    def loss(self, batch: Batch, player: str = "generator", noise: Noise = None) -> Loss:
+        if player == "critic":
+            with torch.no_grad():
+                fake = self.made(batch, noise)
+            return self.balance.critic_loss(self.critic, batch, fake, CRITIC[self.adversary], noise)
+        fake = self.made(batch, noise)
+        return self.balance.generator_loss(self.critic, batch, fake, GENERATOR[self.adversary], noise)
+
+    def follow(self, player: str, loss: Loss, broken: Tensor) -> None:
+        if player == "critic":
+            self.balance.follow(loss.parts["accuracy"], len(loss.each), broken)
+
+
+def _no_posterior(x: Tensor, context: Context | None) -> Distribution:
+    raise UsageError("a gan has no posterior")
