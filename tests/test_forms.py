@@ -123,6 +123,7 @@ def test_train_takes_what_its_parts_take():
     assert {("networks", "conv"), ("networks", "mlp")} <= set(fields["activation"].parts)
     assert ("training", "") in fields["minutes"].parts
     assert ("data", "") in fields["binarise"].parts
+    assert ("critic", "") in fields["pack"].parts
     assert not {"context", "levels", "shape", "stop", "state"} & set(fields)
 
 

@@ -346,7 +346,7 @@ class Sampler(Model):
         return self.inner.latents(n, context)
 
 
-@pytest.mark.parametrize("job", [encode, reconstruct, evaluate])
+@pytest.mark.parametrize("job", [encode, reconstruct])
 def test_a_model_that_cannot_read_is_refused(trained, job):
     run = Run(Sampler(trained.model), trained.kind, trained.conditions, {"model": "gan"}, trained.record)
     with pytest.raises(UsageError, match="a gan only makes new items, it cannot read them: use sample"):
@@ -357,7 +357,8 @@ def test_a_model_that_cannot_read_is_refused(trained, job):
 # evaluation
 
 
-def test_evaluation_is_kept_in_the_run(run):
+def test_evaluation_is_kept_in_the_run(source, tmp_path):
+    run = make(source, tmp_path / "run", prior="normal")
     scores = evaluate(run, samples=5, count=4)
     names = [s.name for s in scores]
     assert names == [
@@ -370,8 +371,15 @@ def test_evaluation_is_kept_in_the_run(run):
         "mse",
         "psnr",
         "ssim",
+        "energy",
+        "frechet",
+        "judge right",
+        "classes made",
+        "class shares",
+        "confidence",
+        "agreement",
     ]
-    assert all((s.n, s.split) == (4, "test") for s in scores)
+    assert all((s.n, s.split) == (4, "test") for s in scores if s.name != "judge right")
     value = {s.name: s.value for s in scores}
     assert value["iwae-5"] >= value["elbo"]
     assert value["bits/dim"] == pytest.approx(-value["iwae-5"] / 64 / np.log(2))
@@ -389,7 +397,11 @@ def test_evaluation_of_a_density_and_of_a_code_without_one(tmp_path):
     for model in ("vae", "ae"):
         run = make(tmp_path / "points.npy", tmp_path / model, model=model, given=None)
         names[model] = [s.name for s in evaluate(run, samples=2)]
-    assert names == {"vae": ["elbo", "iwae-2", "distortion", "kl", "active units", "mse"], "ae": ["mse"]}
+    made = ["energy", "frechet"]
+    assert names == {
+        "vae": ["elbo", "iwae-2", "distortion", "kl", "active units", "mse", *made],
+        "ae": ["mse", *made],
+    }
 
 
 def test_bounds_become_scores_with_error_bars():

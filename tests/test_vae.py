@@ -200,7 +200,8 @@ def test_k_samples_of_an_item_share_its_condition(prior: str) -> None:
         whole = model.loss(labelled.batch(range(6)), noise=PerItem(0, range(6))).each
         for i in range(6):
             alone = model.loss(labelled.batch([i]), noise=PerItem(0, [i])).each
-            assert torch.allclose(whole[i : i + 1], alone, atol=1e-3)
+            # another batch size may add up in another order: some 1e-5 of a loss of 1e7 nats
+            assert torch.allclose(whole[i : i + 1], alone, rtol=1e-4, atol=1e-3)
 
 
 # ---- what changes the objective but not the report ----

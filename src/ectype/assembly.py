@@ -60,7 +60,7 @@ def build(
     """A new model for this data, a plain nn.Module with freshly drawn weights.
 
     Arguments:
-        model: a family in the catalog: ae or vae.
+        model: a family in the catalog: ae, gan, vae or vaegan.
         data: what it is to model; its kind and conditions decide the shapes.
         network: conv or mlp; default: the kind's.
         likelihood: bernoulli, logistic, normal, laplace or categorical; default: the kind's.
@@ -99,7 +99,7 @@ def complete(chosen: Mapping[str, Any], kind: Kind, options: Mapping[str, Any]) 
     spec["prior"] = chosen["prior"] or (usual if fits else "normal")
     if not 1 <= spec["latent"] <= 65536:
         raise UsageError(f"latent is a number of dimensions from 1 to 65536, not {spec['latent']}")
-    spec["options"] = checked(_parts(spec), options)
+    spec["options"] = checked(_parts({**spec, "options": options}), options)
     return spec
 
 
@@ -135,6 +135,8 @@ def _parts(spec: Mapping[str, Any]) -> dict[str, Callable[..., object]]:
         "likelihood": find("likelihoods", spec["likelihood"]),
         "prior": find("priors", spec["prior"]),
     }
+    if "autoencoder" in family.needs:
+        parts["autoencoder"] = find("models", spec.get("options", {}).get("around", "vae"))
     return parts | ({"critic": Critic} if "critic" in family.needs else {})
 
 
@@ -156,8 +158,10 @@ def assemble(spec: Mapping[str, Any], kind: Kind, conditions: Mapping[str, Kind]
         shape = packed(kind.shape, options.get("pack", 1))
         return make("critic", make("encoder", shape, FEATURES, context=width), _conditioner(conditions))
 
+    inner = find("models", options.get("around", "vae")) if "autoencoder" in family.needs else family
     makers: dict[str, Callable[[], Any]] = {
-        "encoder": lambda: make("encoder", kind.shape, latent * family.per_latent, context=width),
+        "autoencoder": lambda: make("autoencoder", *(makers[part]() for part in inner.needs)),
+        "encoder": lambda: make("encoder", kind.shape, latent * inner.per_latent, context=width),
         "decoder": lambda: make("decoder", latent, likelihood.numbers, context=width),
         "likelihood": lambda: likelihood,
         "prior": lambda: make("prior", latent, kind.shape, context=width),

@@ -39,11 +39,14 @@ MODELS = {
     "ae": "models.ae:AE",
     "gan": "models.gan:GAN",
     "vae": "models.vae:VAE",
+    "vaegan": "models.vaegan:VAEGAN",
 }
 METRICS = {
     "activity": "metrics.activity:activity",
     "bounds": "metrics.bounds:bounds",
     "fidelity": "metrics.fidelity:fidelity",
+    "generation": "metrics.generation:generation",
+    "judge": "metrics.judge:judge",
     "probes": "metrics.probes:probes",
 }
 JOBS = {

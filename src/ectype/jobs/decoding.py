@@ -8,7 +8,7 @@ the four of `--count 4`.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -51,6 +51,12 @@ def latents(
     return torch.cat(drawn)[:count]
 
 
+def numbered(run: Run, numbers: Sequence[int], seed: int = 0) -> Tensor:
+    """The latents (N, D) of a seed with these numbers, of a model without conditions."""
+    with evaluating(run):
+        return run.model.latents(len(numbers)).draw(PerItem(seed, numbers))
+
+
 def items(
     run: Run, z: Tensor, *, given: Mapping[str, Any] | None = None, noise: bool = False, seed: int = 0
 ) -> list[Any]:
@@ -66,7 +72,7 @@ def items(
         for start in range(0, len(z), CHUNK):
             part = z[start : start + CHUNK].to(device_of(run))
             whole = torch.cat([part, part[-1:].expand(CHUNK - len(part), -1)])
-            stream = PerItem(mix(seed, _PIXELS), range(start, start + CHUNK))
+            stream = noise_of_pixels(seed, range(start, start + CHUNK))
             x = shown(run, run.model.decode(whole, context), noise, stream)
             made += [run.kind.unpack(array) for array in run.kind.stored(x[: len(part)])]
     return made
@@ -75,6 +81,11 @@ def items(
 def shown(run: Run, p: Distribution, noise: bool, stream: PerItem) -> Tensor:
     """What is shown of p(x | z), (B, *form): its mean, or a draw where asked or where it has no mean."""
     return p.draw(stream) if noise or run.model.likelihood.shown == "draw" else p.mean
+
+
+def noise_of_pixels(seed: int, numbers: Iterable[int]) -> PerItem:
+    """The noise of p(x | z) of made items, by their numbers."""
+    return PerItem(mix(seed, _PIXELS), numbers)
 
 
 @contextmanager

@@ -14,6 +14,7 @@ from ectype.jobs import outputs
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from ectype.data.data import Data
     from ectype.jobs.inputs import Items
     from ectype.metrics import Score
     from ectype.metrics.bounds import Bounds
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
 EVALUATION_FILE = "evaluation.json"
 _MEAN_OF = 10_000
+_MADE = 2000
 LEAST = 100
 """Items below which a mean over items says little."""
 
@@ -33,49 +35,66 @@ def evaluate(
     split: str = "test",
     samples: int = 100,
     count: int | None = None,
+    made: int | None = None,
+    judge: bool = True,
     seed: int = 0,
     device: str = "auto",
 ) -> list[Score]:
-    """Bounds on log p(x), what the latent carries, and how near reconstructions are.
+    """How good a model is: how well it reads, and how near what it makes is to real items.
 
     ELBO and IWAE bound, bits/dim, KL and active units exist for models whose codes have a density;
-    MSE, PSNR and SSIM for all that can read. The scores are kept in the run's folder: evaluation.json
-    holds the last evaluation, record.json the last of each split.
+    MSE, PSNR and SSIM for all that can read. Energy and Fréchet distance, precision, recall, density and
+    coverage exist for all: as many made items as real ones, under the same conditions. Where the data
+    has labels, a classifier fitted on the spot says which classes are made. The scores are kept in the
+    run's folder: evaluation.json holds the last evaluation, record.json the last of each split.
 
     Arguments:
         run: a run's folder, or its model file.
         source: items, anything train reads; default: the data the run was trained on.
         split: which part of that data: train, select, test or all.
         samples: K of the IWAE bound; more is tighter and takes longer.
-        count: items at most; default: all.
+        count: items at most; default: all to read, 2,000 to compare made ones with.
+        made: made items at most; default: count, or 2,000.
+        judge: fit a classifier where there are labels (up to half a minute).
         seed: of the noise.
         device: auto, cpu, cuda, …
 
-    Raises UsageError for a model that cannot read, DataError where there are no items, OutputError
-    where the run's folder cannot be written.
+    Raises UsageError for an option that makes no sense, DataError where there are no items,
+    OutputError where the run's folder cannot be written.
     """
     from ectype.hardware import choose_device
-    from ectype.jobs.inputs import device_of, items_of, opened, reader
-    from ectype.metrics.fidelity import fidelity
+    from ectype.jobs.comparing import compared
+    from ectype.jobs.inputs import device_of, items_of, opened
 
-    if samples < 1:
-        raise UsageError(f"samples is at least 1, not {samples}")
+    for name, value in (("samples", samples), ("count", count), ("made", made)):
+        if value is not None and value < 1:
+            raise UsageError(f"{name} is at least 1, not {value}")
     run = opened(run)
-    model = reader(run)
-    items = items_of(run, source, split=split, count=count)
+    found = items_of(run, source, split=split)
+    home = _home(run, found, own=source is None)
     before = device_of(run)
-    model.to(choose_device(device)).eval()
+    run.model.to(choose_device(device)).eval()
     try:
-        scores = _bounded(run, model, items, samples, seed) if model.bounded else []
-        from ectype.jobs.reconstruct import there_and_back
-
-        pairs = there_and_back(run, model, items, seed=seed)
-        scores += fidelity(pairs, mean=_mean_item(run, items, own=source is None), split=items.split)
+        scores = _read(run, found.first(count), home, samples, seed)
+        scores += compared(run, found.first(made or count or _MADE), home, seed=seed, judged=judge)
     finally:
-        model.to(before)
+        run.model.to(before)
     outputs.tell_scores(scores)
     _keep(run, scores)
     return scores
+
+
+def _read(run: Run, items: Items, home: Data | None, samples: int, seed: int) -> list[Score]:
+    """What only a model that can read has: bounds where there is a density, and fidelity."""
+    from ectype.jobs.reconstruct import there_and_back
+    from ectype.metrics.fidelity import fidelity
+    from ectype.models import Autoencoder
+
+    if not isinstance(run.model, Autoencoder):
+        return []
+    scores = _bounded(run, run.model, items, samples, seed) if run.model.bounded else []
+    pairs = there_and_back(run, run.model, items, seed=seed)
+    return scores + fidelity(pairs, mean=_mean_item(home), split=items.split)
 
 
 def _bounded(run: Run, model: Autoencoder, items: Items, samples: int, seed: int) -> list[Score]:
@@ -134,20 +153,26 @@ def bound_scores(
     return scores
 
 
-def _mean_item(run: Run, items: Items, *, own: bool) -> Tensor | None:
+def _home(run: Run, items: Items, *, own: bool) -> Data | None:
+    """The data the run was trained on, or None where it is not at hand."""
+    from ectype.jobs.inputs import own_data
+
+    try:
+        return items.data if own else own_data(run)
+    except EctypeError:
+        return None
+
+
+def _mean_item(home: Data | None) -> Tensor | None:
     """The mean of up to 10,000 training items (*form), or None where they are not at hand."""
     import torch
 
-    from ectype.jobs.inputs import Items, own_data
+    from ectype.jobs.inputs import Items
 
-    try:
-        data = items.data if own else own_data(run)
-    except EctypeError:
+    indices = torch.zeros(0) if home is None else home.splits.get("train", torch.zeros(0))[:_MEAN_OF]
+    if home is None or not len(indices):
         return None
-    indices = data.splits.get("train", torch.zeros(0, dtype=torch.int64))[:_MEAN_OF]
-    if not len(indices):
-        return None
-    total = sum(batch.x.double().sum(0) for batch in Items(data, indices, "train").batches())
+    total = sum(batch.x.double().sum(0) for batch in Items(home, indices, "train").batches())
     return (torch.as_tensor(total) / len(indices)).float()
 
 

@@ -76,6 +76,10 @@ class Items:
         for at in self.indices.split(size):
             yield self.data.batch(at, PerItem(seed, at.tolist()))
 
+    def first(self, count: int | None) -> Items:
+        """The first `count` of them; None: all."""
+        return Items(self.data, self.indices[:count], self.split)
+
     @property
     def names(self) -> list[str]:
         """Their names where the source has any, else their numbers."""

@@ -126,7 +126,7 @@ def labelled_row(label: str, picture: Pillow.Image) -> str:
     return f'<div class="row"><b>{escape(label)}</b>{embed(picture, f"samples of {label}", wide=420)}</div>'
 
 
-COLUMNS = ("What", "Value", "Better", "An answer that learned nothing", "On")
+COLUMNS = ("What", "Value", "Better", "To compare", "On")
 
 
 def score_table(scores: Sequence[Score]) -> str:

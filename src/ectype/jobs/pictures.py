@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from PIL import Image as Pillow
 
-from ectype.errors import EctypeError
+from ectype.errors import DataError, EctypeError
 from ectype.metrics import Score
 from ectype.shapes import Grid
 
@@ -40,7 +40,8 @@ class Pictures:
 
     Arguments:
         samples: the first samples, in order.
-        by_label: condition value → its first samples.
+        by_label: class → some samples of it.
+        by_whom: how those came to be of that class, in a sentence.
         pairs: (caption, picture) of originals and reconstructions.
         codes: (N, D) posterior means, or None.
         labels: one name per code, or none at all.
@@ -48,10 +49,12 @@ class Pictures:
         notes: what reading the data had to say, such as which files were passed over.
         scores: what was measured on the way.
         problems: what could not be drawn and why.
+        adversarial: whether the model's loss says nothing about quality.
     """
 
     samples: Pillow.Image | None = None
     by_label: dict[str, Pillow.Image] = field(default_factory=dict)
+    by_whom: str = ""
     pairs: list[tuple[str, Pillow.Image]] = field(default_factory=list)
     codes: np.ndarray[Any, Any] | None = None
     labels: list[str] = field(default_factory=list)
@@ -59,6 +62,7 @@ class Pictures:
     notes: list[str] = field(default_factory=list)
     scores: list[Score] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
+    adversarial: bool = False
 
 
 def draw(run: Run) -> Pictures:
@@ -70,7 +74,7 @@ def draw(run: Run) -> Pictures:
     problems: list[str] = []
     made: dict[str, Any] = {}
     try:
-        made |= {"samples": _samples(run), "by_label": _by_label(run)}
+        made |= {"samples": _samples(run), **(_asked(run) or _sorted(run))}
     except EctypeError as error:
         problems.append(f"no samples: {error}")
     try:
@@ -81,7 +85,7 @@ def draw(run: Run) -> Pictures:
                 made |= _read(run.model, data)
     except EctypeError as error:
         problems.append(f"no reconstructions and no codes: {error}")
-    return Pictures(**made, problems=problems)
+    return Pictures(**made, problems=problems, adversarial=run.model.adversarial)
 
 
 def _samples(run: Run) -> Pillow.Image:
@@ -90,18 +94,40 @@ def _samples(run: Run) -> Pillow.Image:
     return run.kind.sheet(sample(run, COUNT, seed=0), ROW)
 
 
-def _by_label(run: Run) -> dict[str, Pillow.Image]:
+def _asked(run: Run) -> dict[str, Any]:
     """The first samples of each value of the first condition that has names for its values."""
     from ectype.jobs.sample import sample
     from ectype.kinds.label import Label
 
     for name, kind in run.conditions.items():
         if isinstance(kind, Label):
-            return {
+            rows = {
                 str(value): run.kind.sheet(sample(run, ROW, given={name: value}, seed=0), ROW)
                 for value in kind.classes[:CLASSES]
             }
+            return {"by_label": rows, "by_whom": "Asked for each class: seeds 0 to 7, uncurated."}
     return {}
+
+
+def _sorted(run: Run) -> dict[str, Any]:
+    """Made items of each class, as the last evaluation's judge sorted them; only without conditions."""
+    from ectype.jobs.comparing import SORTED
+    from ectype.jobs.decoding import items, numbered
+
+    told = run.record.get(SORTED)
+    if run.conditions or not isinstance(told, dict):
+        return {}
+    try:
+        seed, made = int(told["seed"]), int(told["made"])
+        chosen = {str(k): [int(i) for i in v][:ROW] for k, v in list(told["first"].items())[:CLASSES]}
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise DataError("what the judge sorted is damaged; run `ectype evaluate` again") from error
+    rows = {k: run.kind.sheet(items(run, numbered(run, v, seed)), ROW) for k, v in chosen.items() if v}
+    how = (
+        f"Sorted by a classifier that was fitted to the data: the first {ROW} of {made:,} made items that it "
+        "takes for each class, in order. A class without a row was never made."
+    )
+    return {"by_label": rows, "by_whom": how}
 
 
 def _read(model: Autoencoder, data: Data) -> dict[str, Any]:

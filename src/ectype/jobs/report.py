@@ -6,7 +6,9 @@ Read from the run's folder; every key may be missing and its row is then left ou
                      "data": Data.source: {"path": str, "options": {…}, "counts": {split: N}, …},
                      "training": {"steps": int, "planned": int, "seconds": s, "stopped": bool,
                                   "skipped": int, and anything else worth a line},
-                     "scores": [Score.state()], "machine": {…}, "versions": {name: version}}
+                     "scores": [Score.state()],
+                     "sorted": {"seed": int, "made": int, "first": {class: [item number]}},
+                     "machine": {…}, "versions": {name: version}}
     metrics.jsonl   {"step": int, "seconds": s, "split": "train" or "select", "loss": nats,
                      "parts": {name: nats}}, one per line
 """
@@ -27,6 +29,10 @@ if TYPE_CHECKING:
     from ectype.runs import Run
 
 FEW = 100
+FAR = 0.5
+"""Of what real items get: below it the report warns."""
+UNEVEN = 0.3
+"""Total variation distance beyond that of real items, from which on the report warns."""
 NAME = "report.html"
 
 
@@ -91,11 +97,11 @@ def compose(
     body = [
         page.heading(title, sections.summary(record)),
         page.warning_box(warnings_of(record, scores, pictures)),
-        sections.samples(pictures),
+        sections.samples(pictures, scores),
         sections.reconstructions(pictures),
         page.section("Numbers", page.score_table(scores)),
         sections.latents(pictures, scores),
-        sections.training_curves(lines),
+        sections.training_curves(lines, adversarial=pictures.adversarial),
         sections.data(record, pictures),
         sections.facts_of_training(record),
     ]
@@ -131,6 +137,8 @@ def warnings_of(record: Mapping[str, Any], scores: Sequence[Score], pictures: Pi
 
 def _judged(score: Score) -> list[str]:
     """What is wrong with one number, if anything."""
+    from ectype.metrics import REAL
+
     if score.name == "active units":
         total = int(score.unit.removeprefix("of ") or 0)
         if score.value < 0.1 * total or score.value == 0:
@@ -139,6 +147,24 @@ def _judged(score: Score) -> list[str]:
                 "try a smaller beta, a longer warmup or free_bits"
             ]
         return []
+    if score.floor_name == REAL:
+        return _beside_real(score)
     if not score.above_floor:
         return [f"{score.name} is no better than the {score.floor_name or 'floor'}: {score}"]
+    return []
+
+
+def _beside_real(score: Score) -> list[str]:
+    """What is wrong with a number that stands beside the one real items get."""
+    floor = score.floor or 0.0
+    if score.name == "classes made" and score.value < floor:
+        return [f"classes are missing: made items are of {score.value:.0f} {score.unit}; {score.note}"]
+    if score.name == "class shares" and score.value > floor + UNEVEN:
+        return [f"some classes are made far too often and others too rarely: {score}"]
+    if score.name in ("coverage", "precision") and score.enough and score.value < FAR * floor:
+        what = {
+            "coverage": "large parts of the data are never made",
+            "precision": "most made items lie where no real ones do",
+        }[score.name]
+        return [f"{what}: {score.name} is {score.value:.2f}, and {floor:.2f} for real items"]
     return []

@@ -24,8 +24,8 @@ def summary(record: Mapping[str, Any]) -> str:
     return f"{text}, trained on {source(record)}."
 
 
-def samples(pictures: Pictures) -> str:
-    """The first samples, uncurated; then some of each class."""
+def samples(pictures: Pictures, scores: Sequence[Score] = ()) -> str:
+    """The first samples, uncurated; then some of each class; then what they come to in words."""
     pieces = []
     if pictures.samples is not None:
         caption = f"Uncurated: the first {COUNT} seeds, 0 to {COUNT - 1}, in order, none left out."
@@ -33,8 +33,41 @@ def samples(pictures: Pictures) -> str:
     if pictures.by_label:
         rows = "".join(page.labelled_row(name, picture) for name, picture in pictures.by_label.items())
         more = f" The first {CLASSES} classes." if len(pictures.by_label) >= CLASSES else ""
-        pieces.append(page.figure(rows, f"Asked for each class: seeds 0 to 7, uncurated.{more}"))
+        pieces.append(page.figure(rows, f"{pictures.by_whom}{more}"))
+    pieces += [page.paragraph(line) for line in in_words(scores)]
     return page.section("Samples", *pieces)
+
+
+def in_words(scores: Sequence[Score]) -> list[str]:
+    """What the numbers about made items say, as sentences; nothing where there are none."""
+    found = {score.name: score for score in scores}  # the last of each name
+    said = []
+    if made := found.get("classes made"):
+        said.append(f"made items are of {made.value:.0f} {made.unit} classes")
+    if agreement := found.get("agreement"):
+        said.append(f"{agreement.value:.0%} of them show the class they were asked for")
+    if coverage := found.get("coverage"):
+        said.append(f"they reach {coverage.value:.0%} of the real items' neighbourhoods{_rival(coverage)}")
+    if precision := found.get("precision"):
+        said.append(f"{precision.value:.0%} of them lie where real items do{_rival(precision)}")
+    if not said:
+        return []
+    text = "; ".join(said)
+    lines = [f"{text[0].upper()}{text[1:]}."]
+    if right := found.get("judge right"):
+        lines.append(
+            "Classes are named by a small classifier fitted to the train split; it is right on "
+            f"{right.value:.1%} of {right.n:,} held-out real items."
+        )
+    few = next((found[n] for n in ("coverage", "classes made") if n in found and not found[n].enough), None)
+    if few is not None:
+        lines.append(f"There were too few items to trust these numbers: {few.n:,} of {few.least:,}.")
+    return lines
+
+
+def _rival(score: Score) -> str:
+    """What real items get, in brackets."""
+    return f" ({score.floor_name}: {score.floor:.0%})" if score.floor is not None else ""
 
 
 def reconstructions(pictures: Pictures) -> str:
@@ -78,16 +111,30 @@ def grid(figures: Sequence[str]) -> str:
     return f'<div class="charts">{"".join(figures)}</div>' if figures else ""
 
 
-def training_curves(lines: Sequence[Mapping[str, Any]]) -> str:
-    """One chart per quantity that was watched, train and select together."""
+def training_curves(lines: Sequence[Mapping[str, Any]], *, adversarial: bool = False) -> str:
+    """One chart per quantity that was watched, train and select together.
+
+    Arguments:
+        lines: what metrics.jsonl holds.
+        adversarial: whether the select split was judged by the distance of made items instead of a loss.
+    """
     made = []
     outside = False
-    for name, series in quantities(lines).items():
-        drawn, cut = charts.curves(series, f"{name} over training", "nats per item")
+    found = quantities(lines)
+    if adversarial and "select" in found.get("loss", {}):
+        found = {"distance of made items": {"select": found["loss"].pop("select")}, **found}
+    for name, series in found.items():
+        drawn, cut = charts.curves(series, f"{name} over training", "" if adversarial else "nats per item")
         if drawn:
             outside = outside or cut
             made.append(page.figure(drawn, name))
-    note = "The loss is what training makes small; the select split is not trained on." if made else ""
+    note = "The loss is what training makes small; the select split is not trained on."
+    if adversarial:
+        note = (
+            "The losses are how the players stand against each other and say nothing about quality; the "
+            "distance, energy distance to the select split, does: lower is better, 0 is a perfect match."
+        )
+    note = note if made else ""
     note += " The first steps lie outside the frames." if outside else ""
     return page.section("Training curves", grid(made), page.paragraph(note, soft=True))
 

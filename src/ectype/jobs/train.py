@@ -23,7 +23,8 @@ if TYPE_CHECKING:
 
 STATE_FILE = "state.safetensors"
 _OF_A_RUN = (STATE_FILE, "model.safetensors", "evaluation.json", "samples.png", "report.html")
-_JUDGED = 1000  # test items of the first evaluation; `ectype evaluate` takes all of them
+_JUDGED = 1000  # test items read in the first evaluation; `ectype evaluate` takes all of them
+_MADE = 2000  # made items that are compared with as many test items then
 _VALUES = 20_000_000  # values it decodes at most, which is what it takes its time for
 _REQUEST = {"source", "given", "model", "network", "likelihood", "prior", "latent", "seed", "options"}
 _SHOWN = 64  # samples on a sheet, seeds 0 to 63, never chosen
@@ -49,7 +50,7 @@ def train(
 
     Arguments:
         source: folder or zip of images, .npy, .npz, idx, hf:owner/name, or digits, shapes, ring, grid.
-        model: family: ae or vae.
+        model: family: ae, gan, vae or vaegan.
         network: conv or mlp; default: what suits the data.
         likelihood: bernoulli, logistic, normal, laplace or categorical; default: what suits the data.
         prior: normal, mixture, vamp, flow or fitted; default: what suits the family.
@@ -262,7 +263,7 @@ class _Training:
         outputs.write(self.folder / "samples.png", sheet.save, overwrite=True, quiet=True)
         try:
             sites = run.kind.shape.sites
-            evaluate(run, count=_JUDGED, samples=max(5, min(50, _VALUES // (_JUDGED * sites))))
+            evaluate(run, count=_JUDGED, made=_MADE, samples=max(5, min(50, _VALUES // (_JUDGED * sites))))
         except DataError as error:  # no held-out data: the model is good all the same
             outputs.tell(f"not evaluated: {error}")
         page = report(self.folder, overwrite=True)

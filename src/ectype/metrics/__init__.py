@@ -6,6 +6,8 @@ better, and what an answer that learned nothing would have got.
     activity    what the latent dimensions carry: KL per dimension, active units
     bounds      bounds on log p(x): ELBO, IWAE-K
     fidelity    how near reconstructions are: MSE, PSNR, SSIM
+    generation  how near made items are to real ones: energy, Fréchet, precision, recall, coverage
+    judge       which classes are made, as a classifier fitted on the spot sees it
     probes      what codes know about labels: linear probe, nearest neighbours
 """
 
@@ -19,6 +21,9 @@ from typing import Any, Literal, final
 from torch import Tensor
 
 from ectype.errors import DataError
+
+REAL = "real items"
+"""The floor's name where it is what as many real items get: a model comes near it and need not beat it."""
 
 
 @final
@@ -35,7 +40,7 @@ class Score:
         split: which part of the data those were.
         seed: of the noise it used; None where it used none.
         error: standard error of the value over the items; None where unknown.
-        floor: what an answer that learned nothing gets; None where there is no such answer.
+        floor: what an answer that learned nothing gets, or (`REAL`) what real items get; None: nothing.
         floor_name: what that answer is, such as "mean image".
         least: items below which the number should not be trusted.
         parts: the numbers it is the sum of, such as one per latent dimension.
@@ -64,7 +69,7 @@ class Score:
     @property
     def above_floor(self) -> bool:
         """Whether it beats the answer that learned nothing; True where there is none."""
-        if self.floor is None or self.better == "neither":
+        if self.floor is None or self.floor_name == REAL or self.better == "neither":
             return True
         return self.value > self.floor if self.better == "higher" else self.value < self.floor
 

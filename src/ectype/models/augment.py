@@ -22,7 +22,7 @@ from ectype.shapes import Grid, Shape
 
 
 def strength(items: int) -> float:
-    """How likely each transformation is, from the size of the training set: 0.3 for small ones, 0 from 100,000.
+    """How likely each transformation is, from the size of the training set: 0.3 for small, 0 from 100,000.
 
     The rule lucidrains/stylegan2-pytorch starts from, (10^5 - n) · 3e-6, which grows with scarcity.
     """
@@ -36,12 +36,12 @@ def augment(x: Tensor, shape: Shape, probability: Tensor | float, noise: Noise) 
     b = len(x)
     u = uniform((b, 10), noise, x.device)
     on = (u[:, :4] < probability).to(x.dtype)
-    # around the middle of the scale, so that brightness does not change what contrast does
-    light = 1 + on[:, 0] * (u[:, 4] - 0.5)
+    # contrast around the item's mean, which keeps the brightness; exactly x where neither is on
+    light = on[:, 0] * (u[:, 4] - 0.5)
     shift = 0.5 * on[:, 1] * (u[:, 5] - 0.5)
-    mean = x.flatten(1).mean(1)
     form = (b, 1, 1, 1)
-    x = (x - mean.view(form)) * light.view(form) + (mean + shift).view(form)
+    mean = x.flatten(1).mean(1).view(form)
+    x = x + (x - mean) * light.view(form) + shift.view(form)
     x = _moved(x, on[:, 2] * (2 * u[:, 6] - 1) / 8, on[:, 2] * (2 * u[:, 7] - 1) / 8)
     return _blanked(x, on[:, 3], u[:, 8], u[:, 9])
 

@@ -5,7 +5,7 @@
 The controller: P(r > f), how often the critic ranks a pair rightly, is 1/2 when it is blind and 1 when
 it has won. γ moves so that it stays near a target between the two:
 
-    log γ ← log γ + κ · (P(r > f) - target) · B,   within a factor 100 of γ₀
+    log γ ← log γ + κ · (P(r > f) - target) · B,   within a factor 10,000 of γ₀
 
 in the manner of the controller that Karras et al. 2020, "Training generative adversarial networks with
 limited data", equation 1 and section 3, use for augmentation. γ₀ is 1e-4 per value of an item: the best
@@ -29,9 +29,9 @@ from ectype.models.critic import Critic
 from ectype.noise import Noise
 from ectype.shapes import Shape
 
-TARGET = 0.75
-_ITEMS = 20_000  # items after which an error of 1 in the accuracy has moved γ by a factor e
-_REACH = math.log(100)
+TARGET = 0.6
+_ITEMS = 5_000  # items after which an error of 1 in the accuracy has moved γ by a factor e
+_REACH = math.log(1e4)
 
 
 @final
@@ -54,6 +54,8 @@ class Balance(nn.Module):
             raise UsageError(f"gamma is the weight of a penalty, 0 or more, not {gamma}")
         if augment is not None and not 0 <= augment <= 1:
             raise UsageError(f"augment is a probability, not {augment}")
+        if gamma is None and regularizer == "gp":
+            gamma = 20.0  # Gulrajani et al. 2017 weigh their penalty, which is γ/2 here, by 10
         self.shape = shape
         self.regularizer = regularizer
         self.fixed = gamma
@@ -76,14 +78,15 @@ class Balance(nn.Module):
         """What the critic has to make small for real items and made ones (B, *form), the latter detached."""
         context = critic.condition(batch)
         n, m = len(batch), critic.pack
+        packs = critic.divide(n)  # or one of them would hold real and made items
         with torch.enable_grad():
-            # one pass over both: nothing in a critic couples items of a batch, and one product is faster than two
+            # one pass over both: nothing in a critic couples items of a batch, and one product is faster
             x = torch.cat([_known(batch), fake.detach()]).requires_grad_(self.regularizer in ("r1r2", "r1"))
             seen = None if batch.seen is None else torch.cat([batch.seen, batch.seen])
             logits = critic(
                 self._varied(x, seen, noise), None if context is None else context.repeat(2), seen
             )
-            real, made = logits[: n // m], logits[n // m :]
+            real, made = logits[:packs], logits[packs:]
             each = pair(real, made)
             parts = {"accuracy": (real > made).float().mean().detach(), "gap": (real - made).mean().detach()}
             if self.regularizer != "none" and self.fixed != 0:
@@ -92,9 +95,8 @@ class Balance(nn.Module):
                 else:
                     steep = slopes(logits, x)
                     steep = steep[:n] + steep[n:] if self.regularizer == "r1r2" else steep[:n]
-                weight = 10.0 if self.regularizer == "gp" and self.fixed is None else 0.5 * self.gamma
                 parts |= {"penalty": steep.mean().detach(), "gamma": self.gamma}
-                each = each + weight * steep.view(-1, m).sum(1)
+                each = each + 0.5 * self.gamma * steep.view(-1, m).sum(1)
         return Loss(each.repeat_interleave(m), batch.weight, parts)
 
     def generator_loss(self, critic: Critic, batch: Batch, fake: Tensor, pair: Pair, noise: Noise) -> Loss:

@@ -29,7 +29,9 @@ FEATURES = 128
 
 
 def packed(shape: Shape, pack: int) -> Shape:
-    """The shape of `pack` items side by side, as one item."""
+    """The shape of `pack` items side by side, as one item; raises UsageError unless 1 <= pack <= 64."""
+    if not 1 <= pack <= 64:
+        raise UsageError(f"pack is the number of items judged together, from 1 to 64, not {pack}")
     if pack == 1:
         return shape
     match shape:
@@ -63,16 +65,18 @@ class Critic(nn.Module):
         spectral: bool = False,
     ) -> None:
         super().__init__()
-        if not 1 <= pack <= 64:
-            raise UsageError(f"pack is the number of items judged together, from 1 to 64, not {pack}")
         self.encoder = encoder
-        self.head = nn.Linear(FEATURES, 1)
+        # a bias would move all logits alike, which pairing does not see; the other losses find one in h
+        self.head = nn.Linear(FEATURES, 1, bias=False)
         self.conditioner = conditioner
         self.projection = nn.Linear(conditioner.width, FEATURES) if conditioner is not None else None
         self.pack = pack
         if spectral:
             for part in list(self.modules()):
                 if isinstance(part, (nn.Linear, nn.Conv2d)):
+                    # layers that start at zero would be 0 / 0; on the meta device nothing has a value
+                    if part.weight.is_meta or not part.weight.any():
+                        part.reset_parameters()
                     spectral_norm(part)
 
     def condition(self, batch: Batch) -> Context | None:
@@ -94,8 +98,7 @@ class Critic(nn.Module):
     def features(self, x: Tensor, context: Context | None = None, seen: Tensor | None = None) -> Tensor:
         """h (B/pack, F), what the critic sees in items x (B, *form)."""
         if self.pack > 1:
-            if len(x) % self.pack:
-                raise UsageError(f"a batch of {len(x)} items cannot be judged {self.pack} at a time")
+            self.divide(len(x))
             if context is not None:
                 context = context.grouped(self.pack)
             if seen is not None:
@@ -104,9 +107,18 @@ class Critic(nn.Module):
         h: Tensor = self.encoder(x, context, seen)
         return leaky_relu(h.float(), 0.2)
 
+    def divide(self, items: int) -> int:
+        """How many packs a batch makes; raises UsageError where some items are left over."""
+        if items % self.pack:
+            raise UsageError(
+                f"a batch of {items} items cannot be judged {self.pack} at a time: choose a batch that pack "
+                "divides, no larger than the training set"
+            )
+        return items // self.pack
+
     def _side_by_side(self, x: Tensor) -> Tensor:
         """(B, C, …) to (B/pack, pack · C, …)."""
-        return x.reshape(len(x) // self.pack, self.pack * x.shape[1], *x.shape[2:])
+        return x.reshape(self.divide(len(x)), self.pack * x.shape[1], *x.shape[2:])
 
     def forward(self, x: Tensor, context: Context | None = None, seen: Tensor | None = None) -> Tensor:
         """The logit of each pack, (B/pack,)."""

@@ -54,9 +54,9 @@ class GAN(Model):
     needs = ("critic", "decoder", "likelihood", "prior", "conditioner")
     adversarial = True
     coupled = True
-    default_rate = 2e-4
     betas = (0.0, 0.99)
-    usual: ClassVar = {"activation": "leaky"}
+    # two layers, or leaky ones, reach half the quality on the built-in grid in the same time
+    usual: ClassVar = {"hidden": (256, 256, 256, 256)}
 
     def __init__(
         self,

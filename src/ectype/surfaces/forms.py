@@ -22,8 +22,12 @@ from ectype.surfaces.values import Wanted
 PARTS = {"model": "models", "network": "networks", "likelihood": "likelihoods", "prior": "priors"}
 """The fields that name a part, and the table of the catalog the name is looked up in."""
 
-FUNCTIONS = {"data": ("ectype.data.reading", "read"), "training": ("ectype.training.loop", "fit")}
-"""The functions whose options a job with `**options` takes too, by what they are listed under."""
+FUNCTIONS = {
+    "data": ("ectype.data.reading", "read"),
+    "training": ("ectype.training.loop", "fit"),
+    "critic": ("ectype.models.critic", "Critic"),
+}
+"""What is called, besides the catalog's parts, with options of a job with `**options`, by its heading."""
 
 _WIRED = (("ectype.assembly", "_WIRED"), ("ectype.training.loop", "WIRED"))
 

@@ -77,10 +77,10 @@ class Judge:
                 if self.space is None:
                     total += sum(model.loss(batch, name, noise).each.sum() for name in _judged(model))
                 else:
-                    made.append(self.space(model.made(batch, noise)))
+                    made.append(model.made(batch, noise))
         if self.space is None:
             return float(total) / len(self.indices)
-        return energy(self.real, torch.cat(made))
+        return energy(self.real, torch.cat([self.space(x) for x in made]))
 
 
 def _judged(model: Model) -> tuple[str, ...]:

@@ -246,7 +246,7 @@ class Session:
             if self.device.type == "cuda":  # elsewhere a step is over when it returns
                 torch.cuda.synchronize(self.device)
 
-        return time_steps(lambda i: twin._advance(i, 1000), check, wait, seconds)
+        return time_steps(lambda i: twin._advance(i * 389 % 1000, 1000), check, wait, seconds)
 
     # ---- resuming ----
 

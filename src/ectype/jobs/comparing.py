@@ -1,0 +1,182 @@
+"""Made items beside real ones, for every model: distances, coverage, and what a judge of classes says.
+
+Item i is made under the conditions of the i-th real item and of noise that depends on (seed, i) only;
+for a model without conditions it is item i of `sample --seed`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+
+from ectype.errors import DataError
+from ectype.jobs import outputs
+
+if TYPE_CHECKING:
+    from ectype.data.data import Data
+    from ectype.jobs.inputs import Items
+    from ectype.metrics import Score
+    from ectype.metrics.classifier import Classifier
+    from ectype.runs import Run
+
+LABEL = "label"
+"""The condition that a judge of classes can check."""
+SORTED = "sorted"
+"""Where the record keeps which made items were judged to be of which class."""
+_EACH = 8  # items of a class that the report shows
+_KNOWN = 5000  # held-out items the judge's own accuracy is measured on
+_CHUNK = 250
+_NOT = "made items were not compared"
+
+
+@dataclass(frozen=True)
+class Made:
+    """Made items and the real ones beside them.
+
+    Arguments:
+        x: (N, *form) made, in the model's scale.
+        real: (N, *form) real ones.
+        asked: (N,) the class each was made for, as the condition numbers them, -1 for none; or None.
+    """
+
+    x: Tensor
+    real: Tensor
+    asked: Tensor | None
+
+
+def compared(run: Run, items: Items, home: Data | None, *, seed: int, judged: bool) -> list[Score]:
+    """The scores of as many made items as `items` has; keeps in the record which are of which class.
+
+    Arguments:
+        items: real items.
+        home: the data the run was trained on, or None where it is not at hand.
+        seed: of the noise, the judge and the choice of training items.
+        judged: whether to fit a judge where there are labels.
+    """
+    from ectype.metrics.generation import gap, generation
+
+    run.record.pop(SORTED, None)
+    warnings = [w for w in run.record.get("warnings", ()) if not str(w).startswith(_NOT)]
+    run.record["warnings"] = warnings
+    made = make(run, items, seed)
+    numbers = _others(items, home, seed)
+    try:
+        train = None if home is None or not len(numbers) else _x_of(home, numbers, seed)
+        scores = generation(run.kind.shape, made.x, made.real, train, split=items.split, seed=seed)
+    except DataError as error:  # what can be read is worth its numbers all the same
+        warnings.append(f"{_NOT}: {error}")
+        outputs.tell(f"warning: {warnings[-1]}")
+        return []
+    why = gap(len(made.x), len(made.real))
+    if why:
+        outputs.tell(f"note: {why}")
+    if judged and home is not None and home.labels is not None:
+        scores += _judged(run, made, items, home, numbers[: len(made.x)], seed=seed)
+    return scores
+
+
+@torch.inference_mode()
+def make(run: Run, items: Items, seed: int) -> Made:
+    """As many items as `items` has, under their conditions, on the CPU."""
+    from ectype.jobs.decoding import evaluating, noise_of_pixels, shown
+    from ectype.jobs.inputs import device_of
+    from ectype.noise import PerItem
+
+    made: list[Tensor] = []
+    real: list[Tensor] = []
+    asked: list[Tensor] = []
+    with evaluating(run):
+        for batch in items.batches(_CHUNK, seed):
+            start = len(made) * _CHUNK
+            numbers = range(start, start + len(batch))
+            context = run.model.condition(batch.to(device_of(run)))
+            z = run.model.latents(len(batch), context).draw(PerItem(seed, numbers))
+            p = run.model.decode(z.to(device_of(run)), context)
+            made.append(shown(run, p, False, noise_of_pixels(seed, numbers)).float().cpu())
+            real.append(batch.x)
+            if _asks(run) and LABEL in batch.given:
+                kept = batch.kept.get(LABEL, torch.ones(len(batch), dtype=torch.bool))
+                asked.append(torch.where(kept, batch.given[LABEL], -1))
+    return Made(torch.cat(made), torch.cat(real), torch.cat(asked) if asked else None)
+
+
+def _asks(run: Run) -> bool:
+    from ectype.kinds.label import Label
+
+    return isinstance(run.conditions.get(LABEL), Label)
+
+
+def _others(items: Items, home: Data | None, seed: int) -> Tensor:
+    """Numbers of training items that are not among `items`, in random order."""
+    from ectype.metrics.generation import AXES_OF
+    from ectype.noise import mix
+
+    if home is None:
+        return torch.zeros(0, dtype=torch.int64)
+    train = home.splits.get("train", home.splits["all"][:0])
+    if items.data is home:
+        train = train[~torch.isin(train, items.indices)]
+    stream = torch.Generator().manual_seed(mix(seed, 9))
+    return train[torch.randperm(len(train), generator=stream)[: max(AXES_OF, len(items.indices))]]
+
+
+def _x_of(data: Data, numbers: Tensor, seed: int) -> Tensor:
+    from ectype.jobs.inputs import Items
+
+    return torch.cat([batch.x for batch in Items(data, numbers, "train").batches(_CHUNK, seed)])
+
+
+def _judged(run: Run, made: Made, items: Items, home: Data, others: Tensor, *, seed: int) -> list[Score]:
+    """What a judge says of the made items."""
+    from ectype.jobs.inputs import device_of
+    from ectype.metrics.classifier import Classifier, why_not
+    from ectype.metrics.judge import judge
+
+    why = why_not(home)
+    if why:
+        outputs.tell(f"note: {why}")
+        return []
+    classifier = Classifier(home, seed=seed, device=device_of(run))
+    seen = classifier(made.x)
+    scores = judge(
+        classifier.classes,
+        seen,
+        classifier(made.real),
+        _known(classifier, home, seed),
+        others=classifier.of(home, others, seed) if len(others) >= len(made.x) else None,
+        asked=renumbered(run, made.asked, classifier.classes),
+        split=items.split,
+        seed=seed,
+    )
+    if not run.conditions:
+        run.record[SORTED] = _first_of_each(classifier.classes, seen.argmax(1), seed)
+    return scores
+
+
+def _known(classifier: Classifier, home: Data, seed: int) -> tuple[Tensor, Tensor]:
+    """Class probabilities and labels of items the judge was not fitted on; none where there are none."""
+    held_out = next((home.splits[s] for s in ("test", "select") if len(home.splits.get(s, ()))), None)
+    numbers = torch.zeros(0, dtype=torch.int64) if held_out is None else held_out[:_KNOWN]
+    labels = numbers if home.labels is None else home.labels[numbers]
+    return classifier.of(home, numbers, seed), labels
+
+
+def renumbered(run: Run, asked: Tensor | None, classes: tuple[str, ...]) -> Tensor | None:
+    """The condition's class numbers (N,) as the judge's, matched by name; -1 for one it does not know."""
+    from ectype.kinds.label import Label
+
+    kind = run.conditions.get(LABEL)
+    if asked is None or not isinstance(kind, Label):
+        return None
+    places = {name: i for i, name in enumerate(classes)}
+    table = torch.tensor([*(places.get(name, -1) for name in kind.classes), -1])
+    return table[asked]  # -1 is the last
+
+
+def _first_of_each(classes: tuple[str, ...], named: Tensor, seed: int) -> dict[str, Any]:
+    """The numbers of the first made items of each class, for the report."""
+    first = {name: (named == i).nonzero().flatten()[:_EACH].tolist() for i, name in enumerate(classes)}
+    return {"seed": seed, "made": len(named), "first": {k: v for k, v in first.items() if v}}
