@@ -59,10 +59,10 @@ def energy(x: Tensor, y: Tensor) -> float:
     if len(x) < 2 or len(y) < 2:
         return float("nan")
     across = torch.cdist(x, y).double().mean()
-    within = _within(x)
-    return float((2 * across - within - _within(y)) / within.clamp(min=1e-12))
+    own = within(x)
+    return float((2 * across - own - within(y)) / own.clamp(min=1e-12))
 
 
-def _within(x: Tensor) -> Tensor:
+def within(x: Tensor) -> Tensor:
     """Mean distance of two different items of (N, d)."""
     return torch.cdist(x, x).double().sum() / (len(x) * (len(x) - 1))

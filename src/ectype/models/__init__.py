@@ -162,6 +162,10 @@ class Model(nn.Module, ABC):
     def follow(self, player: str, loss: Loss, broken: Tensor) -> None:
         """State that moves after a player's step and has no gradient; `broken` is 1 where nothing moved."""
 
+    def steadied(self, factor: float, augmentation: float) -> dict[str, Tensor]:
+        """Buffers by name with which a game is calmer: heavier penalty, more augmentation; by default none."""
+        return {}
+
     def condition(self, batch: Batch) -> Context | None:
         """The context of a batch; None for a model without conditions."""
         return None if self.conditioner is None else self.conditioner.of(batch)

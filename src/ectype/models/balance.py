@@ -29,7 +29,7 @@ from ectype.models.critic import Critic
 from ectype.noise import Noise
 from ectype.shapes import Shape
 
-TARGET = 0.6
+TARGET = 0.55
 _ITEMS = 5_000  # items after which an error of 1 in the accuracy has moved γ by a factor e
 _REACH = math.log(1e4)
 
@@ -72,7 +72,7 @@ class Balance(nn.Module):
     @property
     def gamma(self) -> Tensor:
         """γ now, a scalar on the device."""
-        return self.log_gamma.exp() if self.fixed is None else self.log_gamma.new_tensor(self.fixed)
+        return self.log_gamma.exp()
 
     def critic_loss(self, critic: Critic, batch: Batch, fake: Tensor, pair: Pair, noise: Noise) -> Loss:
         """What the critic has to make small for real items and made ones (B, *form), the latter detached."""
@@ -117,6 +117,11 @@ class Balance(nn.Module):
     def _varied(self, x: Tensor, seen: Tensor | None, noise: Noise) -> Tensor:
         """Augmented; with unseen sites as it is, because the mask would have to move along."""
         return x if seen is not None or self.chosen == 0 else augment(x, self.shape, self.strength, noise)
+
+    def steadied(self, factor: float, augmentation: float) -> dict[str, Tensor]:
+        """γ times a factor, also one that somebody chose, and so much more augmentation."""
+        more = self.strength + augmentation if self.chosen != 0 else self.strength
+        return {"log_gamma": self.log_gamma + math.log(factor), "strength": more.clamp(max=0.8)}
 
     @torch.no_grad()
     def follow(self, accuracy: Tensor, items: int, broken: Tensor) -> None:

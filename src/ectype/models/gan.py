@@ -117,6 +117,10 @@ class GAN(Model):
         fake = self.made(batch, noise)
         return self.balance.generator_loss(self.critic, batch, fake, GENERATOR[self.adversary], noise)
 
+    def steadied(self, factor: float, augmentation: float) -> dict[str, Tensor]:
+        calmer = self.balance.steadied(factor, augmentation)
+        return {f"balance.{name}": value for name, value in calmer.items()}
+
     def follow(self, player: str, loss: Loss, broken: Tensor) -> None:
         if player == "critic":
             self.balance.follow(loss.parts["accuracy"], len(loss.each), broken)

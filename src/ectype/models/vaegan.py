@@ -192,6 +192,10 @@ class VAEGAN(Autoencoder):
         scaled = slope.float() * (share * length / slope.float().norm().clamp(min=1e-12))
         return (h.float() * scaled).flatten(1).sum(1)
 
+    def steadied(self, factor: float, augmentation: float) -> dict[str, Tensor]:
+        calmer = self.balance.steadied(factor, augmentation)
+        return {f"balance.{name}": value for name, value in calmer.items()}
+
     def follow(self, player: str, loss: Loss, broken: Tensor) -> None:
         if player == "critic":
             self.balance.follow(loss.parts["accuracy"], len(loss.each), broken)

@@ -42,6 +42,7 @@ def fit(
     precision: str = "auto",
     threads: int | None = None,
     seed: int = 0,
+    supervise: bool = True,
     state: str | Path | None = None,
     resume: bool = False,
     stop: Stop | None = None,
@@ -68,6 +69,7 @@ def fit(
         precision: auto, fp32 or bf16.
         threads: CPU threads; default: as torch has it, or with minutes the faster of that and one.
         seed: of order and noise.
+        supervise: watch for divergence and collapse, and put the run back when they come.
         state: file that keeps the run resumable, written at the start, every half minute and at the end.
         resume: go on from that file, bit for bit, with the length and settings it holds.
         stop: asks the loop to end after the step it is in (see `stop_signals`).
@@ -79,7 +81,7 @@ def fit(
     bits = choose_precision(precision, where, data.kind.shape)
     rate = model.default_rate if rate is None else rate
     patience = (0 if model.adversarial else 10) if patience is None else patience
-    settings = Settings(batch, rate, decay, clip, drop, half_life, patience, bits, threads, seed)
+    settings = Settings(batch, rate, decay, clip, drop, half_life, patience, bits, threads, seed, supervise)
     if resume and state is None:
         raise UsageError("resume needs the file to go on from: state=")
     session = Session(model, data, settings, where)

@@ -45,6 +45,8 @@ class Player:
             moment.requires_grad_(False)
         self.steps = torch.zeros((), device=device)
         self.norm = torch.zeros((), device=device)
+        self.length = self.norm
+        """Of the newest gradient."""
 
     def move(self, total: Tensor, rate: float) -> Tensor:
         """Descend the scalar `total` by one step; returns 1 where nothing moved, else 0, on device."""
@@ -53,6 +55,7 @@ class Player:
         gradients = [g for g in found if g is not None]
         with torch.no_grad():
             norm = torch.linalg.vector_norm(torch.stack(torch._foreach_norm(gradients)))
+            self.length = norm
             broken = (~torch.isfinite(norm)).float()
             self._descend(used, gradients, rate, broken, self._shortening(norm, broken))
         return broken

@@ -16,7 +16,7 @@ from ectype.data.batch import Batch
 from ectype.data.data import Data
 from ectype.errors import DataError, ModelFileError, TrainingError
 from ectype.hardware import channels_last, computing, is_convolutional, keep_memory, seed_dropout
-from ectype.models import Model, Stage
+from ectype.models import Model
 from ectype.noise import mix
 from ectype.training.average import Average
 from ectype.training.budget import CHECKS, best_threads, count_steps, time_steps
@@ -25,7 +25,8 @@ from ectype.training.meter import Meter
 from ectype.training.order import Order
 from ectype.training.player import Player
 from ectype.training.state import Progress, load_state, restore, save_state
-from ectype.training.step import Settings, Step, schedule
+from ectype.training.step import Settings, Step, schedule, stage_at
+from ectype.training.supervisor import LOOK, Supervisor
 
 _HOPELESS = 100  # moves without a finite gradient, none between them, after which training is given up
 
@@ -61,6 +62,7 @@ class Session:
         self.noise = torch.Generator(device=self.device)
         self.drawing = torch.Generator()  # of the data, which lies on the CPU
         self.best: dict[str, Tensor] | None = None
+        self.supervisor = Supervisor(settings.supervise)
         self.is_settled = False
         self._hopeless = 0
         self._fresh()
@@ -70,6 +72,8 @@ class Session:
         total = count_steps(steps, epochs, minutes, self.order.per_epoch, self._trial)
         decisions = {**asdict(self.settings), "threads": torch.get_num_threads(), "total": total}
         self.progress = Progress(0, decisions)
+        if self.supervisor.active:
+            self.supervisor.snapshots.take(0, self._tensors())
 
     @property
     def total(self) -> int:
@@ -84,7 +88,7 @@ class Session:
     @property
     def finished(self) -> bool:
         """Whether there is no step left to do."""
-        return self.progress.step >= self.total or self.early
+        return self.progress.step >= self.total or self.early or self.supervisor.now.given_up
 
     def step(self) -> None:
         """One step of every player of the stage, then the average."""
@@ -92,18 +96,21 @@ class Session:
         number = self.progress.step
         self._advance(number, self.total)
         self.progress.step = number + 1
+        if self.supervisor.due(number + 1):
+            self._supervise(number + 1)
         self.progress.seconds += time.perf_counter() - began
 
     def _advance(self, number: int, total: int) -> None:
-        self.noise.manual_seed(mix(self.settings.seed, number, 2))
-        self.drawing.manual_seed(mix(self.settings.seed, number, 6))
-        seed_dropout(self.device, mix(self.settings.seed, number, 3))
+        seed = self._seed
+        self.noise.manual_seed(mix(seed, number, 2))
+        self.drawing.manual_seed(mix(seed, number, 6))
+        seed_dropout(self.device, mix(seed, number, 3))
         if not self.model.training:
             self.model.train()
         self.model.progress = number / total
         batch = self._batch(self.order.at(number))
-        rate = self.settings.rate * schedule(number, total)
-        for name in self._stage(number, total).players:
+        rate = self.settings.rate * schedule(number, total) * self.supervisor.now.factor
+        for name in stage_at(self.model.stages, number, total).players:
             player = self.players[name]
             with self.computing():
                 loss = self.model.loss(batch, name, self.noise)
@@ -111,8 +118,25 @@ class Session:
                 broken = player.move(total_loss, rate)
             self.model.follow(name, loss, broken)
             self.meter.add(name, total_loss, loss.parts, broken)
+            self.supervisor.note(name, total_loss, loss, player.length, broken)
         self.averaging.follow(number, total)
         self._items += len(batch)
+
+    @property
+    def _seed(self) -> int:
+        """Of order and noise: another one after the run was put back, so that it does not repeat itself."""
+        salt = self.supervisor.now.salt
+        return mix(self.settings.seed, salt, 9) if salt else self.settings.seed
+
+    def _supervise(self, number: int) -> None:
+        """Let the supervisor read a window, and put the run back where it says so."""
+        seen = self.judging.signs(self.model, self.supervisor.signs) if number % LOOK == 0 else set()
+        verdict = self.supervisor.window(number, self.model, seen)
+        if verdict == "ok":
+            self.supervisor.snapshots.take(number, self._tensors())
+        elif verdict == "act" and (tensors := self.supervisor.act(self.model)) is not None:
+            restore(self._tensors(), tensors, Path("snapshot"))
+            self.order = Order(self.data.splits["train"], self.settings.batch, self._seed)
 
     def computing(self) -> AbstractContextManager[None]:
         """The precision of this run, for a block that computes."""
@@ -121,16 +145,6 @@ class Session:
     def _batch(self, indices: Tensor) -> Batch:
         batch = self.data.batch(indices, self.drawing).to(self.device)
         return batch.drop(self.settings.drop, self.noise)
-
-    def _stage(self, number: int, total: int) -> Stage:
-        """The gradient stage that step `number` belongs to."""
-        moving = [stage for stage in self.model.stages if stage.players]
-        end = 0.0
-        for stage in moving:
-            end += stage.share
-            if number < end * total:
-                return stage
-        return moving[-1]
 
     # ---- what is reported ----
 
@@ -158,6 +172,7 @@ class Session:
             self.early,
             self.finished,
             self.average,
+            tuple(self.supervisor.now.events),
         )
         self._fresh()
         return step
@@ -188,7 +203,7 @@ class Session:
         self._select = loss
         # the average may be broken when it is first judged: NaN is below nothing, and nothing below it
         best = math.inf if self.progress.best is None else self.progress.best
-        if math.isfinite(loss) and loss < best + self.judging.margin:
+        if math.isfinite(loss) and loss < self.judging.as_good_as(best):
             self.progress.best, self.progress.best_step, self.progress.patience = min(loss, best), number, 0
             self.best = {k: v.clone() for k, v in self.average.state_dict().items()}
         elif self.model.progress >= 0.2:  # before, warm-up and the rising rate decide, not the data
@@ -261,8 +276,9 @@ class Session:
         """Write the state; raises OutputError."""
         best = {} if self.best is None else {f"best/{k}": v for k, v in self.best.items()}
         # steps that nobody has looked at yet count too
-        progress = replace(self.progress, skipped=self.progress.skipped + self.meter.skipped)
-        save_state(path, {**self._tensors(), **best}, progress)
+        skipped = self.progress.skipped + self.meter.skipped
+        progress = replace(self.progress, skipped=skipped, supervisor=self.supervisor.state())
+        save_state(path, {**self._tensors(), **best, **self.supervisor.snapshots.tensors()}, progress)
 
     def resume(self, path: Path) -> None:
         """Stand where the state was written; raises ModelFileError."""
@@ -272,6 +288,8 @@ class Session:
             self.configure(Settings(**chosen))
         except TypeError as error:
             raise ModelFileError(f"{path} is damaged and cannot be resumed ({error})") from error
+        self.supervisor.restore(progress.supervisor, saved, self.device)
+        self.order = Order(self.data.splits["train"], self.settings.batch, self._seed)
         targets = self._tensors()
         if any(name.startswith("best/") for name in saved):
             self.best = {k: v.clone() for k, v in self.average.state_dict().items()}

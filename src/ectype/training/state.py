@@ -12,7 +12,7 @@ import json
 import os
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +38,7 @@ class Progress:
         seconds: time spent training, over all sittings.
         resumed: how many times the run was taken up again.
         skipped: steps whose gradient was not finite and moved nothing.
+        supervisor: what it remembers.
     """
 
     step: int
@@ -48,6 +49,7 @@ class Progress:
     seconds: float = 0.0
     resumed: int = 0
     skipped: int = 0
+    supervisor: dict[str, Any] = field(default_factory=dict)
 
 
 def write_atomically(path: Path, data: bytes) -> None:

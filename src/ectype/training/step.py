@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
+from typing import Any
 
 from ectype.errors import UsageError
-from ectype.models import Model
+from ectype.models import Model, Stage
 
 
 @dataclass(frozen=True)
@@ -24,6 +25,7 @@ class Step:
         stopped: ended by a stop signal; early: ended because the select loss no longer fell.
         done: this is the last report of a run that has nothing left to do.
         model: the averaged weights; draw from it, do not change it.
+        events: what the supervisor noticed and did so far.
     """
 
     number: int
@@ -38,6 +40,7 @@ class Step:
     early: bool
     done: bool
     model: Model = field(repr=False)
+    events: tuple[dict[str, Any], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -54,6 +57,7 @@ class Settings:
     precision: str
     threads: int | None
     seed: int
+    supervise: bool = True
 
     def __post_init__(self) -> None:
         wrong = [n for n in ("rate", "batch") if not getattr(self, n) > 0]
@@ -74,3 +78,14 @@ def schedule(number: int, total: int) -> float:
         return (number + 1) / rise
     passed = (number - rise) / max(1, total - rise)
     return 0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * passed))
+
+
+def stage_at(stages: tuple[Stage, ...], number: int, total: int) -> Stage:
+    """The stage with players that step `number` of `total` belongs to."""
+    moving = [stage for stage in stages if stage.players]
+    end = 0.0
+    for stage in moving:
+        end += stage.share
+        if number < end * total:
+            return stage
+    return moving[-1]
