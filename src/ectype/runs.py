@@ -37,7 +37,7 @@ MODEL_FILE = "model.safetensors"
 RECORD_FILE = "record.json"
 
 _LONGEST = 300  # characters of a message that comes from inside a file
-_UNFIT = (
+UNFIT = (
     ArithmeticError,
     AttributeError,
     LookupError,
@@ -114,15 +114,15 @@ def load(path: str | Path) -> Run:
     """
     path = Path(path)
     file = path / MODEL_FILE if path.is_dir() else path
-    header, shapes = _read_header(file)
+    header, shapes = read_header(file)
     try:
         kind = _restore_kind(header["kind"])
         conditions = {name: _restore_kind(state) for name, state in header["conditions"].items()}
         model = _rebuilt(dict(header["spec"]), kind, conditions, shapes)
         with safe_open(file, "pt") as tensors:
             model.load_state_dict({name: tensors.get_tensor(name) for name in shapes})
-    except (EctypeError, *_UNFIT) as error:
-        raise ModelFileError(f"{file} is not a model ectype can build: {_line(error)}") from error
+    except (EctypeError, *UNFIT) as error:
+        raise ModelFileError(f"{file} is not a model ectype can build: {one_line(error)}") from error
     if not all(t.isfinite().all() for t in model.state_dict().values()):
         raise ModelFileError(f"{file} holds weights that are NaN or infinite: its training diverged")
     return Run(model.eval(), kind, conditions, model.spec, _read_record(file.parent), file.parent)
@@ -148,13 +148,13 @@ def _rebuilt(
     return model
 
 
-def _line(error: Exception) -> str:
+def one_line(error: Exception) -> str:
     """What an error says, in one line of bearable length: the file's author may have chosen the words."""
     text = " ".join((str(error) or type(error).__name__)[:2000].split())
     return text if len(text) <= _LONGEST else text[:_LONGEST] + "…"
 
 
-def _read_header(file: Path) -> tuple[dict[str, Any], dict[str, tuple[int, ...]]]:
+def read_header(file: Path) -> tuple[dict[str, Any], dict[str, tuple[int, ...]]]:
     """The description in a model file and the shapes of its tensors; no tensor is read."""
     try:
         with safe_open(file, "pt") as tensors:
@@ -163,7 +163,7 @@ def _read_header(file: Path) -> tuple[dict[str, Any], dict[str, tuple[int, ...]]
     except FileNotFoundError as error:
         raise ModelFileError(f"there is no model at {file}; ectype train makes one") from error
     except (SafetensorError, OSError, ValueError) as error:
-        raise ModelFileError(f"{file} is damaged or not a model file ({_line(error)})") from error
+        raise ModelFileError(f"{file} is damaged or not a model file ({one_line(error)})") from error
     if "ectype" not in metadata:
         raise ModelFileError(f"{file} is a safetensors file, but not one that ectype wrote")
     try:
@@ -194,7 +194,7 @@ def _read_record(folder: Path) -> dict[str, Any]:
     except FileNotFoundError:
         return {}
     except (OSError, ValueError, TypeError, RecursionError) as error:
-        raise ModelFileError(f"{folder / RECORD_FILE} is damaged: {_line(error)}") from error
+        raise ModelFileError(f"{folder / RECORD_FILE} is damaged: {one_line(error)}") from error
 
 
 def machine() -> dict[str, Any]:

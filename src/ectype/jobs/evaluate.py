@@ -94,7 +94,7 @@ def _read(run: Run, items: Items, home: Data | None, samples: int, seed: int) ->
         return []
     scores = _bounded(run, run.model, items, samples, seed) if run.model.bounded else []
     pairs = there_and_back(run, run.model, items, seed=seed)
-    return scores + fidelity(pairs, mean=_mean_item(home), split=items.split)
+    return scores + fidelity(pairs, mean=mean_item(home), split=items.split)
 
 
 def _bounded(run: Run, model: Autoencoder, items: Items, samples: int, seed: int) -> list[Score]:
@@ -163,7 +163,7 @@ def _home(run: Run, items: Items, *, own: bool) -> Data | None:
         return None
 
 
-def _mean_item(home: Data | None) -> Tensor | None:
+def mean_item(home: Data | None) -> Tensor | None:
     """The mean of up to 10,000 training items (*form), or None where they are not at hand."""
     import torch
 

@@ -110,7 +110,7 @@ def compose(
 
 def warnings_of(record: Mapping[str, Any], scores: Sequence[Score], pictures: Pictures) -> list[str]:
     """What a reader must know first, in plain words."""
-    from ectype.jobs import sections
+    from ectype.jobs import events, sections
 
     found = [str(w) for w in record.get("warnings", [])]
     training = record.get("training", {})
@@ -121,6 +121,7 @@ def warnings_of(record: Mapping[str, Any], scores: Sequence[Score], pictures: Pi
         )
     if training.get("skipped"):
         found.append(f"{training['skipped']:,} training steps had no finite gradient and were passed over")
+    found += events.warnings(training.get("events", ()))
     counts = sections.counts_of(record)
     if counts:
         test = counts.get("test", 0)

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ectype.jobs import charts, page
+from ectype.jobs.events import told
 from ectype.jobs.pictures import CLASSES, COUNT, Pictures
 from ectype.metrics import Score
 
@@ -182,7 +183,9 @@ def facts_of_training(record: Mapping[str, Any]) -> str:
     """How it was trained, on what, and how to do it again."""
     pairs = {"Command": said(record.get("command", "")), "Date": said(record.get("created", ""))}
     for name, value in record.get("training", {}).items():
-        if name == "seconds":
+        if name == "events":
+            pairs["Events"] = said([told(event) for event in value]) or "none"
+        elif name == "seconds":
             pairs["Wall time"] = spoken_time(float(value))
         else:
             pairs[name.replace("_", " ").capitalize()] = said(value)

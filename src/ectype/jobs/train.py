@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ectype.errors import DataError, ModelFileError, Stopped, UsageError
-from ectype.jobs import outputs
+from ectype.jobs import events, outputs
 from ectype.jobs.curves import Curves
 
 if TYPE_CHECKING:
@@ -202,6 +202,7 @@ class _Training:
 
         from ectype.training.state import load_state
 
+        told = 0
         after = load_state(self.folder / STATE_FILE)[1].step if self.record is not None else 0
         look = {"file": sys.stderr, "dynamic_ncols": True, "disable": None, "smoothing": 0.1}
         with (
@@ -214,6 +215,10 @@ class _Training:
                 bar.update(step.number - bar.n)
                 bar.set_postfix_str(_line(step), refresh=False)
                 curves.add(step)
+                for event in step.events[told:]:
+                    bar.clear()
+                    outputs.tell(events.told(event))
+                told = len(step.events)
                 if step.select is not None and not step.stopped:
                     self._sheet(step, data)
                 self.last = step
@@ -242,6 +247,7 @@ class _Training:
             "resumed": progress.resumed,
             "stopped": bool(step and step.stopped),
             "early": bool(step and step.early),
+            "events": list(step.events) if step else [],
             **{k: v for k, v in progress.decisions.items() if k != "total"},
         }
         run.save(self.folder)

@@ -163,7 +163,7 @@ class Model(nn.Module, ABC):
         """State that moves after a player's step and has no gradient; `broken` is 1 where nothing moved."""
 
     def steadied(self, factor: float, augmentation: float) -> dict[str, Tensor]:
-        """Buffers by name with which a game is calmer: heavier penalty, more augmentation; by default none."""
+        """Buffers by name with which a game is calmer (heavier penalty, more augmentation); or none."""
         return {}
 
     def condition(self, batch: Batch) -> Context | None:

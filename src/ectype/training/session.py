@@ -183,7 +183,7 @@ class Session:
         if moves:
             self._hopeless = self._hopeless + skipped if skipped == moves else 0
         never = self.finished and 0 < self.progress.step <= self.progress.skipped
-        if self._hopeless >= _HOPELESS or (self._hopeless and never):
+        if self._hopeless >= _HOPELESS or (self._hopeless and never) or self.supervisor.lost:
             raise TrainingError(
                 f"the last {self._hopeless} steps had no finite gradient, up to step {self.progress.step}; "
                 "lower the rate, or use precision fp32"

@@ -89,6 +89,12 @@ class Supervisor:
         if "kl" in loss.parts:
             self._kl.append(loss.parts["kl"].float().mean())
 
+    @property
+    def lost(self) -> bool:
+        """Whether it gave up without a finite gradient, and can return to nothing but the first step."""
+        never = self.now.given_up and self.snapshots.newest().step == 0
+        return never and self.now.events[-1]["signs"] == ["non-finite"]
+
     def due(self, step: int) -> bool:
         """Whether a window ends with this step."""
         return self.active and step % WINDOW == 0

@@ -1,0 +1,50 @@
+"""What the supervisor of a training noticed and did, in words."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+_SIGNS = {
+    "non-finite": "there was no finite gradient",
+    "gradient": "the gradient grew suddenly",
+    "loss": "the loss rose again",
+    "critic": "the critic won",
+    "collapse": "all made items became alike",
+    "quality": "made items moved away from real ones",
+    "posterior": "the latent said nothing about the item",
+}
+
+
+def told(event: Mapping[str, Any]) -> str:
+    """One event as a sentence; what is unknown in it is left out."""
+    signs = [_SIGNS.get(str(s), str(s)) for s in event.get("signs", ())]
+    where = f"step {int(event.get('step', 0)):,}"
+    if event.get("kind") == "skipped":
+        return f"{where}: {int(event.get('steps', 0)):,} steps had no finite gradient and moved nothing"
+    if event.get("kind") == "collapse":
+        return (
+            f"{where}: the KL is {float(event.get('kl', 0)):.3f} nats per item, so the latent says nothing "
+            "about it (posterior collapse); try a smaller beta, a longer warmup or free_bits"
+        )
+    said = f"{where}: {' and '.join(signs)}"
+    if "to" in event:
+        rate = f"with {float(event['rate']):g} times the rate that was asked for"
+        return f"{said}; put back to step {int(event['to']):,}, {rate}"
+    return f"{said}; {event['action']}" if "action" in event else f"{said}; watched, nothing was done"
+
+
+def warnings(events: Sequence[Mapping[str, Any]]) -> list[str]:
+    """What a reader of the report must know: a run that was put back is not one that was not."""
+    back = [e for e in events if "to" in e]
+    found = []
+    if back:
+        times = "once" if len(back) == 1 else f"{len(back)} times"
+        found.append(
+            f"training went wrong and was put back {times}: the numbers are those of a run that was repaired"
+        )
+    if any("action" in e and "to" not in e for e in events):
+        found.append(
+            "training went wrong again and again and was stopped: this is the best that was left of it"
+        )
+    return found + [told(e) for e in events if e.get("kind") != "skipped"]

@@ -1,0 +1,268 @@
+"""The supervisor: what it notices and does, on runs that are disturbed on purpose and on others."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT / "benchmarks"))
+
+import injection  # noqa: E402
+
+from ectype.errors import TrainingError  # noqa: E402
+from ectype.jobs import events  # noqa: E402
+from ectype.training.session import Session  # noqa: E402
+from ectype.training.signs import Signs, unusual  # noqa: E402
+from ectype.training.snapshots import Snapshots  # noqa: E402
+from ectype.training.supervisor import WINDOW, Supervisor  # noqa: E402
+
+STEPS = 1500
+
+
+@pytest.fixture(scope="module", autouse=True)
+def one_thread() -> Any:
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture(scope="module")
+def clean() -> dict[str, Any]:
+    return injection.followed("none", 0, STEPS)
+
+
+def test_nothing_is_noticed_where_nothing_is_wrong(clean: dict[str, Any]) -> None:
+    assert clean["events"] == []
+
+
+@pytest.mark.parametrize("kind", [k for k in injection.KINDS if k != "none"])
+def test_a_failure_is_noticed_and_the_run_recovers(kind: str, clean: dict[str, Any]) -> None:
+    found = injection.followed(kind, 0, STEPS)
+    assert found["noticed"] is not None
+    assert found["noticed"] <= 200
+    assert found["energy"] <= 1.5 * clean["energy"] + 2 * clean["chance"]
+
+
+def test_without_the_supervisor_the_same_failure_is_not_undone(
+    clean: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The tests above can fail: it is not the loop that recovers from a rate 1,000 times as high."""
+    monkeypatch.setattr(Supervisor, "due", lambda self, step: False)
+    run = injection.session(0, STEPS)
+    injection.disturbed(run, "rate", clean["first"])
+    while not run.finished:
+        run.step()
+    assert run.supervisor.now.events == []
+    assert not float(run.judge(run.average) or 0) <= 1.5 * clean["energy"] + 2 * clean["chance"]
+
+
+@pytest.mark.parametrize("family", ["vae", "ae", "gan", "vaegan"])
+def test_families_train_on_pictures_without_an_alarm(family: str) -> None:
+    run = injection.session(0, 400, family, "digits", network="mlp", hidden=(64,))
+    while not run.finished:
+        run.step()
+    assert [e for e in run.supervisor.now.events if e["kind"] != "collapse"] == []
+
+
+def exploding(steps: int, first: int) -> Session:
+    """A VAE on digits whose weights are thrown far off once."""
+    run = injection.session(0, steps, "vae", "digits", network="mlp", hidden=(64,), prior="normal")
+    step = run.step
+
+    def stepped() -> None:
+        if run.progress.step == first and run.supervisor.now.salt == 0:
+            with torch.no_grad():
+                for p in run.model.encoder.parameters():
+                    p += 3 * torch.randn(p.shape, generator=torch.Generator().manual_seed(0))
+        step()
+
+    run.step = stepped  # type: ignore[method-assign]
+    return run
+
+
+def test_a_vae_that_explodes_is_put_back() -> None:
+    run = exploding(1200, 700)
+    while not run.finished:
+        run.step()
+    acts = [e for e in run.supervisor.now.events if "action" in e]
+    assert acts
+    assert acts[0]["step"] - 700 <= 200
+    assert acts[0]["to"] <= 700
+    assert run.judge(run.average) < 1.2 * exploding_free()
+
+
+def exploding_free() -> float:
+    """The same run, undisturbed."""
+    run = exploding(1200, -1)
+    while not run.finished:
+        run.step()
+    assert run.supervisor.now.events == []
+    return float(run.judge(run.average) or 0)
+
+
+def test_a_latent_that_says_nothing_is_an_event_and_nothing_is_undone() -> None:
+    run = injection.session(0, 300, "vae", "digits", network="mlp", hidden=(32,), prior="normal", beta=50.0)
+    while not run.finished:
+        run.step()
+    found = [e for e in run.supervisor.now.events if e["kind"] == "collapse"]
+    assert len(found) == 1
+    assert found[0]["kl"] < 0.1
+    assert run.supervisor.now.salt == 0
+
+
+def test_the_ladder_ends() -> None:
+    run = injection.session(0, 4000)
+    decoder = list(run.model.decoder.parameters())[-2]
+    while not run.finished:
+        run.step()
+        if run.progress.step > 600:
+            with torch.no_grad():
+                decoder.zero_()
+    events = run.supervisor.now.events
+    acts = [e for e in events if "action" in e]
+    assert [e["action"] for e in acts][-1] == "stopped with the best averaged weights"
+    assert [e.get("rung") for e in acts] == [1, 2, 3, None]
+    assert [e["rate"] for e in acts[:3]] == [0.5, 0.25, 0.0625]
+    assert acts[2]["to"] == 0
+    assert run.progress.step < run.total
+
+
+def test_a_run_that_was_put_back_takes_another_way() -> None:
+    run = injection.session(0, 800)
+    before = run._seed
+    run.supervisor.now.salt = 1
+    assert run._seed != before
+
+
+def test_what_happened_is_reported() -> None:
+    run = injection.session(0, 100)
+    assert run.report().events == ()
+    run.supervisor._event(50, "act", ["quality"])
+    assert run.report().events[0]["signs"] == ["quality"]
+
+
+def test_switched_off_it_notes_nothing() -> None:
+    supervisor = Supervisor(active=False)
+    assert not supervisor.due(WINDOW)
+    run = injection.session(0, 60)
+    run.supervisor = supervisor
+    for _ in range(60):
+        run.step()
+    assert supervisor.snapshots.kept == []
+    assert supervisor.state()["rows"] == {}
+
+
+def test_resume_knows_what_the_supervisor_knew(tmp_path: Path) -> None:
+    """Also in the middle of a window, and after the run was put back."""
+    path = tmp_path / "state.safetensors"
+    one, other = injection.session(0, 900), injection.session(0, 900)
+    for run in (one, other):
+        injection.disturbed(run, "frozen", 620)
+    while one.progress.step < 775:
+        one.step()
+    assert one.supervisor.now.salt == 1
+    one.save(path)
+    other.resume(path)
+    for run in (one, other):
+        while not run.finished:
+            run.step()
+    assert one.supervisor.state() == other.supervisor.state()
+    mine, theirs = one._tensors(), other._tensors()
+    assert all(torch.equal(mine[k], theirs[k]) for k in mine)
+    assert [s.step for s in one.supervisor.snapshots.kept] == [
+        s.step for s in other.supervisor.snapshots.kept
+    ]
+
+
+def test_a_candidate_is_not_gone_back_to() -> None:
+    kept = Snapshots()
+    for step in (0, 50):
+        kept.take(step, {"w": torch.full((1,), float(step))})
+    assert kept.newest().step == 0
+    kept.passed()
+    assert kept.newest().step == 0
+    kept.passed()
+    assert kept.newest().step == 50
+    kept.take(100, {"w": torch.zeros(1)})
+    kept.doubted()
+    assert [s.step for s in kept.kept] == [0, 50]
+
+
+def test_the_first_step_and_the_newest_are_kept() -> None:
+    kept = Snapshots()
+    for step in range(0, 500, 50):
+        kept.take(step, {})
+        kept.passed()
+        kept.passed()
+    assert [s.step for s in kept.kept] == [0, 400, 450]
+    assert kept.newest(1).step == 400
+    assert kept.newest(9).step == 0
+
+
+def test_unusual_is_far_above_a_known_history() -> None:
+    assert not unusual(100.0, [1.0] * 5, 1.0)  # too little is known
+    assert unusual(100.0, [1.0, 1.1, 0.9] * 3, 1.0)
+    assert not unusual(1.5, [1.0, 1.1, 0.9] * 3, 1.0)
+    assert not unusual(-100.0, [1.0, 1.1, 0.9] * 3, 1.0)
+
+
+def test_most_steps_without_a_gradient_are_a_sign_and_a_few_are_not() -> None:
+    good, bad = [0.0, 1.0, 1.0, float("nan")], [1.0, float("nan"), float("nan"), float("nan")]
+    assert Signs().read("model", [bad] * 40 + [good] * 10, settled=True) == {"non-finite"}
+    assert Signs().read("model", [bad] * 10 + [good] * 40, settled=True) == set()
+
+
+def test_data_that_never_has_a_gradient_is_an_error_and_no_success() -> None:
+    run = injection.session(0, 400, "vae", "digits", network="mlp", hidden=(16,))
+    batch = run._batch
+    run._batch = lambda at: injection.replace(batch(at), x=batch(at).x * torch.nan)  # type: ignore[method-assign]
+
+    def drive() -> None:
+        while not run.finished:
+            run.step()
+        run.report()
+
+    with pytest.raises(TrainingError, match="no finite gradient"):
+        drive()
+
+
+BACK = {"step": 1200, "kind": "act", "signs": ["quality"], "to": 1150, "rate": 0.5}
+
+
+@pytest.mark.parametrize(
+    ("event", "words"),
+    [
+        (
+            {"step": 1200, "kind": "act", "signs": ["quality"], "to": 1150, "rate": 0.5},
+            "step 1,200: made items moved away",
+        ),
+        (
+            {"step": 1200, "kind": "act", "signs": ["quality"], "to": 1150, "rate": 0.5},
+            "put back to step 1,150",
+        ),
+        (
+            {"step": 9, "kind": "act", "signs": ["loss"], "action": "stopped here"},
+            "the loss rose again; stopped here",
+        ),
+        ({"step": 9, "kind": "watch", "signs": ["critic"]}, "the critic won; watched, nothing was done"),
+        ({"step": 9, "kind": "skipped", "signs": [], "steps": 3}, "3 steps had no finite gradient"),
+        ({"step": 9, "kind": "collapse", "signs": ["posterior"], "kl": 0.01}, "posterior collapse"),
+    ],
+)
+def test_events_in_words(event: dict[str, Any], words: str) -> None:
+    assert words in events.told(event)
+
+
+def test_a_run_that_was_put_back_is_never_shown_as_a_clean_one() -> None:
+    back = BACK
+    stopped = {"step": 1300, "kind": "act", "signs": ["quality"], "action": "stopped"}
+    assert "put back once" in events.warnings([back])[0]
+    assert "put back 2 times" in events.warnings([back, back])[0]
+    assert "was stopped" in events.warnings([back, stopped])[1]
+    assert events.warnings([]) == []
