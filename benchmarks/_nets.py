@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from ectype.models.critic import Critic
 from ectype.networks.blocks import Conv2d
 
 MLP_LATENT, CONV_LATENT, HIDDEN = 40, 16, 400
@@ -83,6 +84,48 @@ class ConvDecoder(nn.Module):
         return out
 
 
+class DcganCritic(nn.Module):
+    """torchgan's DCGANDiscriminator(32, 3, 64, batchnorm=False): x (B, 3, 32, 32) to logits (B,)."""
+
+    pack = 1
+    conditioner = None
+
+    def __init__(self) -> None:
+        super().__init__()
+        layers: list[nn.Module] = []
+        for a, b in ((3, 64), (64, 128), (128, 256)):
+            layers += [Conv2d(a, b, 4, 2, 1), nn.LeakyReLU(0.2)]
+        self.layers = nn.Sequential(*layers, Conv2d(256, 1, 4, 1, 0))
+
+    divide, held, condition = Critic.divide, Critic.held, Critic.condition
+
+    def forward(self, x: Tensor, context: Any = None, seen: Any = None) -> Tensor:
+        h: Tensor = self.layers(x.contiguous(memory_format=torch.channels_last))
+        return h.float().flatten()
+
+
+class DcganGenerator(nn.Module):
+    """torchgan's DCGANGenerator(100, 32, 3, 64, batchnorm=False): z (B, 100) to (B, 3, 32, 32).
+
+    Its first layer, a transposed convolution of 1 x 1 to 4 x 4, is the linear layer that it is.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first = nn.ConvTranspose2d(100, 256, 4, 1, 0)
+        layers: list[nn.Module] = [nn.LeakyReLU(0.2)]
+        for a, b in ((256, 128), (128, 64)):
+            layers += [nn.ConvTranspose2d(a, b, 4, 2, 1), nn.LeakyReLU(0.2)]
+        self.layers = nn.Sequential(*layers, nn.ConvTranspose2d(64, 3, 4, 2, 1))
+
+    def forward(self, z: Tensor, context: Any = None) -> Tensor:
+        weight = self.first.weight.permute(0, 2, 3, 1).flatten(1)
+        h = (z @ weight).view(-1, 4, 4, 256).permute(0, 3, 1, 2) + self.first.bias.view(1, -1, 1, 1)
+        out: Tensor = self.layers(h)
+        return out
+
+
+CASES_OF_TWO = {"dcgan": (DcganCritic, DcganGenerator)}
 CASES = {
     "mlp": (MlpEncoder, MlpDecoder, MLP_LATENT),
     "conv": (ConvEncoder, ConvDecoder, CONV_LATENT),

@@ -9,19 +9,25 @@ from typing import Any
 
 import numpy as np
 import torch
-from _nets import CASES
+from _nets import CASES, CASES_OF_TWO
 from _record import versions
 from _sources import Array, static_mnist
 
 from ectype.data.data import Data
 from ectype.data.store import Resident
+from ectype.hardware import has_bf16
 from ectype.kinds.image import Image
 from ectype.likelihoods.bernoulli import Bernoulli
+from ectype.likelihoods.point import Point
 from ectype.metrics.bounds import bounds
+from ectype.models.gan import GAN
 from ectype.models.vae import VAE
 from ectype.priors.normal import StandardNormal
 from ectype.training.loop import fit
+from ectype.training.session import Session
+from ectype.training.step import Settings
 
+CPU = torch.device("cpu")
 Figures = dict[str, Any]
 
 
@@ -86,7 +92,38 @@ def score(path: str, items: int, samples: int, precision: str = "fp32", batch: i
     return {"seconds": round(seconds, 2), "nll": -float(found.mean()), "error": error, "items": items}
 
 
-TASKS = {"train": train, "weights": weights, "score": score}
+def game(case: str, steps: int, batch: int) -> Figures:
+    """Milliseconds per step of both players of a GAN, as the loop makes them."""
+    torch.manual_seed(0)
+    critic, generator = CASES_OF_TWO[case]
+    kind = Image(3, (32, 32), bits=8)
+    pictures = torch.randint(0, 256, (2000, 3, 32, 32), dtype=torch.uint8)
+    at = torch.arange(2000)
+    splits = {"train": at, "select": at[:0], "test": at[:0], "all": at}
+    model = GAN(
+        critic(),
+        generator(),
+        Point(kind.shape),
+        StandardNormal(100, kind.shape),
+        adversary="ns",
+        regularizer="none",
+        augment=0.0,
+    )
+    model.betas = (0.5, 0.999)
+    settings = Settings(batch, 2e-4, 0.0, 0.0, 0.0, 0.0, 0, "bf16" if has_bf16(CPU) else "fp32", None, 0)
+    session = Session(model, Data(kind, Resident(pictures), splits), settings, CPU)
+    session.begin(steps + 3, None, None)
+    began = 0.0
+    for i in range(steps + 3):
+        if i == 3:
+            began = time.perf_counter()
+        session.step()
+    seconds = time.perf_counter() - began
+    count = sum(p.numel() for p in model.parameters() if p.requires_grad)
+    return {"ms_per_step": round(1000 * seconds / steps, 3), "steps": steps, "parameters": count}
+
+
+TASKS = {"game": game, "train": train, "weights": weights, "score": score}
 
 if __name__ == "__main__":
     settings = json.loads(sys.argv[2])

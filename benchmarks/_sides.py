@@ -4,6 +4,7 @@ The peer lives in an environment of its own, so that neither side sees the other
 
     python -m venv /tmp/peer/venv
     /tmp/peer/venv/bin/pip install torch==2.13.0 pythae==0.1.2
+    /tmp/peer/venv/bin/pip install --no-deps torchgan==0.1.0
     ECTYPE_PEER_PYTHON=/tmp/peer/venv/bin/python        (the default)
 """
 
@@ -17,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 HERE = Path(__file__).resolve().parent
-SIDES = ("ectype", "pythae")
+SCRIPTS = {"ectype": "_ours.py", "pythae": "peer_pythae.py", "torchgan": "peer_torchgan.py"}
 
 
 def python_of(side: str) -> str:
@@ -34,7 +35,7 @@ def python_of(side: str) -> str:
 
 def run(side: str, threads: int, task: str, **settings: Any) -> dict[str, Any]:
     """The figures of one task by one side in a process of its own with that many threads."""
-    script = HERE / ("_ours.py" if side == "ectype" else "peer_pythae.py")
+    script = HERE / SCRIPTS[side]
     # set from outside for both, so that no library of either side starts with another number
     environment = {**os.environ, "OMP_NUM_THREADS": str(threads), "MKL_NUM_THREADS": str(threads)}
     words = [python_of(side), str(script), task, json.dumps({**settings, "threads": threads})]

@@ -110,6 +110,20 @@ def resume_rows(lines: list[Line]) -> Iterator[Row]:
         yield f"resumed after SIGKILL at {len(some['killed_after'])} random steps", "identical", verdict
 
 
+def game_rows(lines: list[Line]) -> Iterator[Row]:
+    """Milliseconds per step of both players against the peer's."""
+    for (threads,), group in grouped(lines, "threads").items():
+        sides = {side: values(some, "ms_per_step") for (side,), some in grouped(group, "side").items()}
+        if {"torchgan", "ectype"} <= sides.keys():
+            peer, ours = sides["torchgan"], sides["ectype"]
+            yield (
+                f"critic and generator step against torchgan 0.1.0, DCGAN 32 × 32, {threads} thread(s)",
+                "≥ 2 ×",
+                f"**{statistics.median(peer) / statistics.median(ours):.2f} ×**: {spread(ours, 0)} against "
+                f"{spread(peer, 0)} ms",
+            )
+
+
 def mixture_rows(lines: list[Line]) -> Iterator[Row]:
     """Modes, quality and evenness of the GAN on ring and grid."""
     goals = {"ring": "8/8", "grid": "25/25"}
@@ -175,6 +189,7 @@ ROWS: dict[str, Callable[[list[Line]], Iterator[Row]]] = {
     "scoring": scoring_rows,
     "startup": startup_rows,
     "resume": resume_rows,
+    "gan_throughput": game_rows,
     "ring_grid": mixture_rows,
     "stacked_mnist": stacked_rows,
     "injection": injection_rows,

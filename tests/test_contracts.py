@@ -65,6 +65,7 @@ CONDITIONS: dict[str, dict[str, Kind]] = {
 OPTIONS: dict[str, dict[str, Any]] = {
     "ae": {"corruption": 0.1},
     "conv": {"width": 4, "depth": 1, "neck": 3, "activation": "silu"},
+    "dcgan": {"width": 4, "activation": "silu"},
     "mlp": {"hidden": (8,), "activation": "silu"},
     "logistic": {"logistics": 2},
     "mixture": {"components": 3},
@@ -91,6 +92,7 @@ def fits(case: Case) -> bool:
     image = isinstance(kind, Image)
     rules = {
         "conv": image,
+        "dcgan": image,
         "bernoulli": isinstance(kind, Image) and kind.bits == 1,
         "logistic": image,
         "normal likelihood": not isinstance(kind, Label),

@@ -19,7 +19,11 @@ from ectype.networks.conv import depth_to_space, levels, space_to_depth
 from ectype.shapes import Grid, Row, Tokens
 
 SIZES = [(1, 1), (1, 9), (5, 3), (8, 8), (9, 16), (15, 15), (16, 2), (17, 30), (33, 7), (64, 48)]
-SMALL: dict[str, dict[str, Any]] = {"conv": {"width": 4, "depth": 1, "neck": 3}, "mlp": {"hidden": (6, 7)}}
+SMALL: dict[str, dict[str, Any]] = {
+    "conv": {"width": 4, "depth": 1, "neck": 3},
+    "dcgan": {"width": 4},
+    "mlp": {"hidden": (6, 7)},
+}
 WIDTH = 5
 
 

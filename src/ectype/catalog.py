@@ -26,6 +26,7 @@ LIKELIHOODS = {
 }
 NETWORKS = {
     "conv": "networks.conv",
+    "dcgan": "networks.dcgan",
     "mlp": "networks.mlp",
 }
 PRIORS = {
@@ -56,6 +57,8 @@ JOBS = {
     "decode": "jobs.decode:decode",
     "reconstruct": "jobs.reconstruct:reconstruct",
     "interpolate": "jobs.interpolate:interpolate",
+    "edit": "jobs.edit:edit",
+    "invert": "jobs.invert:invert",
     "evaluate": "jobs.evaluate:evaluate",
     "report": "jobs.report:report",
     "list": "jobs.listing:listing",

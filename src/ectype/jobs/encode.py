@@ -31,7 +31,8 @@ def encode(
 
     Where there are labels, a linear probe and nearest neighbours are fitted on the train split of the
     run's own data and scored on the items' codes; where that is not at hand, they are fitted on one
-    half of the items and scored on the other.
+    half of the items and scored on the other. A model that only makes, such as a GAN, reads with the
+    encoder that `ectype invert` gave it.
 
     Arguments:
         run: a run's folder, or its model file.

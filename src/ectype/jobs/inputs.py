@@ -33,15 +33,29 @@ def opened(run: Run | str | Path) -> Run:
 
 
 def reader(run: Run) -> Autoencoder:
-    """The run's model, which has to be one that can read items; UsageError where it cannot."""
+    """The run's model, or with its inversion, as one that can read items.
+
+    Raises UsageError where it cannot read and was not inverted, ModelFileError for a damaged inversion.
+    """
+    from ectype.jobs.inversions import load
     from ectype.models import Autoencoder
 
-    if not isinstance(run.model, Autoencoder):
-        raise UsageError(
-            f"a {run.spec.get('model', type(run.model).__name__)} only makes new items, it cannot read them: "
-            "use sample, or train a model with an encoder, such as vae or ae"
-        )
-    return run.model
+    return run.model if isinstance(run.model, Autoencoder) else load(run)
+
+
+def codes(model: Autoencoder, batch: Batch, context: Context | None, refine: int = 0) -> Tensor:
+    """Codes (B, D) of items: the means of q(z | x, c), refined by so many steps each.
+
+    Raises UsageError for a negative number of steps, or for items whose likelihood has no mean.
+    """
+    from ectype.models.inversion import refined
+
+    if refine < 0:
+        raise UsageError(f"refine is a number of steps, 0 or more, not {refine}")
+    if refine and model.likelihood.shown == "draw":
+        raise UsageError("refine needs items with a mean to move towards, and these are drawn")
+    z = model.posterior(batch.x, context, batch.seen).mean
+    return refined(model, batch.x, z, context, steps=refine, seen=batch.seen) if refine else z
 
 
 def own_data(run: Run) -> Data:
@@ -131,23 +145,28 @@ def context_of(run: Run, given: Mapping[str, Any] | None, n: int) -> Context | N
     A condition the model has and that is not given is its learned null. Raises UsageError for one
     the model does not have, DataError for a value its kind does not have.
     """
-    given = given or {}
+    tensors = tensors_of(run, given or {}, n)
+    conditioner = run.model.conditioner
+    if conditioner is None:
+        return None
+    context: Context = conditioner(tensors, {}, n)
+    return context
+
+
+def tensors_of(run: Run, given: Mapping[str, Any], n: int) -> dict[str, Tensor]:
+    """Conditions of `n` items that all have the same, (n, *form) each; raises as `context_of`."""
     for name in given:
         if name not in run.conditions:
             raise UsageError(
                 f"this model cannot be given '{name}'{did_you_mean(name, run.conditions)}"
                 + ("" if run.conditions else ": it was trained without conditions (train --given label)")
             )
-    conditioner = run.model.conditioner
-    if conditioner is None:
-        return None
     tensors = {}
     for name, value in given.items():
         kind = run.conditions[name]
         stored = torch.as_tensor(kind.pack(value)).unsqueeze(0)
         tensors[name] = kind.tensor(stored).to(device_of(run)).expand(n, *kind.shape.form)
-    context: Context = conditioner(tensors, {}, n)
-    return context
+    return tensors
 
 
 def device_of(run: Run) -> torch.device:

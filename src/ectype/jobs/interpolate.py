@@ -25,6 +25,7 @@ def interpolate(
     steps: int = 8,
     mode: Literal["spherical", "linear"] = "linear",
     given: Mapping[str, str] | None = None,
+    refine: int = 0,
     seed: int = 0,
     out: Path | None = None,
     overwrite: bool = False,
@@ -32,7 +33,7 @@ def interpolate(
     """Items on the way from one to another, both ends included.
 
     Between two items of yours, between the first two of one source, or, when none is named, between
-    the first two samples of a seed.
+    the first two samples of a seed. How near the ends come back to items that were named is said.
 
     Arguments:
         run: a run's folder, or its model file.
@@ -41,6 +42,7 @@ def interpolate(
         steps: how many items, ends included.
         mode: linear is the straight line; spherical keeps to where a normal prior has its mass.
         given: conditions the whole way has, such as label=7.
+        refine: steps by which the codes of named items are moved to where they give them back best.
         seed: of the two samples.
         out: one .png with the strip, a .npz, or a folder.
         overwrite: replace files that exist.
@@ -59,7 +61,7 @@ def interpolate(
     if first is None:
         ends = decoding.latents(run, 2, given=given, seed=seed)
     else:
-        ends = _ends(run, first, second, given)
+        ends = _ends(run, first, second, given, refine)
     items = decoding.items(run, path(ends, steps, mode), given=given)
     if out is not None and out.suffix.lower() == ".png":
         outputs.write(out, run.kind.sheet(items, steps).save, overwrite=overwrite)
@@ -68,12 +70,16 @@ def interpolate(
     return items
 
 
-def _ends(run: Run, first: str | Path, second: str | Path | None, given: Mapping[str, str] | None) -> Tensor:
-    """Codes (2, D) of two items under the given conditions."""
+def _ends(
+    run: Run, first: str | Path, second: str | Path | None, given: Mapping[str, str] | None, refine: int
+) -> Tensor:
+    """Codes (2, D) of two items under the given conditions; says how near they come back."""
     import torch
 
+    from ectype.data.batch import Batch
     from ectype.jobs.decoding import evaluating
-    from ectype.jobs.inputs import context_of, device_of, items_of, reader
+    from ectype.jobs.inputs import GIVEN, codes, context_of, device_of, items_of, reader
+    from ectype.metrics.fidelity import fidelity
 
     model = reader(run)
     sources = [first] if second is None else [first, second]
@@ -86,7 +92,11 @@ def _ends(run: Run, first: str | Path, second: str | Path | None, given: Mapping
         parts.append(next(items.batches()).x)
     with evaluating(run):
         x = torch.cat(parts).to(device_of(run))
-        return model.posterior(x, context_of(run, given, 2)).mean
+        context = context_of(run, given, 2)
+        z = codes(model, Batch(x), context, refine)
+        back = model.decode(z, context).mean
+    outputs.tell_scores(fidelity([(x, back)], split=f"{GIVEN}, there and back")[:1])
+    return z
 
 
 def path(ends: Tensor, steps: int, mode: Literal["spherical", "linear"] = "linear") -> Tensor:

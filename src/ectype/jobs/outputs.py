@@ -128,10 +128,17 @@ def write(out: Path, put: Callable[[Path], object], *, overwrite: bool = False, 
 
 SHEET = "contact-sheet.png"
 _ON_SHEET = 64
+_COLUMNS = 8
 
 
 def put_items(
-    kind: Kind, items: Sequence[Any], out: Path, *, names: Sequence[str] = (), overwrite: bool = False
+    kind: Kind,
+    items: Sequence[Any],
+    out: Path,
+    *,
+    names: Sequence[str] = (),
+    row: int | None = None,
+    overwrite: bool = False,
 ) -> None:
     """Write raw items and say where.
 
@@ -141,12 +148,13 @@ def put_items(
         out: a .png gets a contact sheet of all, a .npz one array "items", anything else is a folder
             with one file each and a contact sheet of the first 64.
         names: file names without suffix; used where each item has one of its own.
+        row: how many items make a row of the contact sheet, which then shows all; default: eight.
         overwrite: replace files that exist.
     """
     if out.suffix.lower() in _NOT_WRITTEN:
         raise UsageError(f"{out}: items are written to a folder, a .png (one sheet) or a .npz (arrays)")
     if out.suffix.lower() == ".png":
-        write(out, kind.sheet(items).save, overwrite=overwrite)
+        write(out, kind.sheet(items, row or _COLUMNS).save, overwrite=overwrite)
     elif out.suffix.lower() == ".npz":
         import numpy as np
 
@@ -155,7 +163,7 @@ def put_items(
     else:
         with folder(out, overwrite=overwrite) as place:
             _rename(kind.write(items, place), names)
-            kind.sheet(items[:_ON_SHEET]).save(place / SHEET)
+            kind.sheet(items if row else items[:_ON_SHEET], row or _COLUMNS).save(place / SHEET)
         tell(f"wrote {len(items):,} items and {SHEET} to {out}")
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ectype.errors import UsageError
 from ectype.jobs import outputs
 
 if TYPE_CHECKING:
@@ -31,13 +32,15 @@ def reconstruct(
     split: str = "test",
     count: int | None = None,
     noise: bool = False,
+    refine: int = 0,
     seed: int = 0,
     out: Path | None = None,
     overwrite: bool = False,
 ) -> list[Any]:
     """Items encoded and decoded again: the mean of p(x | z, c) at the mean of q(z | x, c).
 
-    Nothing is drawn unless `noise` asks for it. An item's own conditions are used on both ways.
+    Nothing is drawn unless `noise` asks for it. An item's own conditions are used on both ways. A model
+    that only makes, such as a GAN, reads with the encoder that `ectype invert` gave it.
 
     Arguments:
         run: a run's folder, or its model file.
@@ -45,6 +48,7 @@ def reconstruct(
         split: which part of that data: train, select, test or all.
         count: items at most; default: all of a source, 64 of the run's own data.
         noise: draw z from q(z | x, c) and x from p(x | z, c).
+        refine: steps by which each code is moved to where it gives the item back best.
         seed: of that noise.
         out: folder for one file each and comparison.png, originals above; or one .png or .npz.
         overwrite: replace files that exist.
@@ -57,29 +61,42 @@ def reconstruct(
 
     if out is not None:
         outputs.refuse(out, overwrite)
+    if noise and refine:
+        raise UsageError("refine looks for the best code and noise draws another: use one of them")
     run = opened(run)
     model = reader(run)
     items = items_of(run, source, split=split, count=_OWN if source is None and count is None else count)
-    pairs = list(there_and_back(run, model, items, noise=noise, seed=seed))
+    pairs = list(there_and_back(run, model, items, noise=noise, refine=refine, seed=seed))
     back = [run.kind.unpack(array) for _, y in pairs for array in run.kind.stored(y)]
     if out is not None:
         originals = [run.kind.unpack(array) for x, _ in pairs for array in run.kind.stored(x)]
-        _put(run.kind, originals, back, out, names=items.names, overwrite=overwrite)
+        put_compared(run.kind, [originals, back], out, names=items.names, overwrite=overwrite)
+    if refine:
+        plain = fidelity(there_and_back(run, model, items, seed=seed), split=items.split)
+        outputs.tell(f"before refining: {', '.join(f'{score.name} {score.figures}' for score in plain)}")
     outputs.tell_scores(fidelity(pairs, split=items.split, seed=seed if noise else None))
     return back
 
 
 def there_and_back(
-    run: Run, model: Autoencoder, items: Items, *, noise: bool = False, seed: int = 0, size: int = 256
+    run: Run,
+    model: Autoencoder,
+    items: Items,
+    *,
+    noise: bool = False,
+    refine: int = 0,
+    seed: int = 0,
+    size: int = 256,
 ) -> Iterator[tuple[Tensor, Tensor]]:
     """Batches of items and their reconstructions, each (B, *form) in the model's scale, on the CPU.
 
     Arguments:
         noise: draw z and x instead of using the means.
+        refine: steps by which codes are moved to where they give the items back best; 0: none.
         seed: of that noise; that of item i depends on (seed, i) only.
     """
     from ectype.jobs.decoding import evaluating, shown
-    from ectype.jobs.inputs import device_of
+    from ectype.jobs.inputs import codes, device_of
     from ectype.noise import PerItem, mix
 
     for at, batch in zip(items.indices.split(size), items.batches(size, seed), strict=True):
@@ -87,29 +104,38 @@ def there_and_back(
             batch = batch.to(device_of(run))
             context = model.condition(batch)
             stream = PerItem(mix(seed, _DRAWN), at.tolist())
-            q = model.posterior(batch.x, context, batch.seen)
-            p = model.decode(q.draw(stream) if noise else q.mean, context)
-            x = shown(run, p, noise, stream)
+            if noise:
+                z = model.posterior(batch.x, context, batch.seen).draw(stream)
+            else:
+                z = codes(model, batch, context, refine)
+            x = shown(run, model.decode(z, context), noise, stream)
         yield batch.x.cpu(), x.cpu()
 
 
-def _put(
+def put_compared(
     kind: Kind,
-    originals: Sequence[Any],
-    back: Sequence[Any],
+    rows: Sequence[Sequence[Any]],
     out: Path,
     *,
     names: Sequence[str],
     overwrite: bool,
 ) -> None:
-    """Write reconstructions, and originals above them on one sheet."""
-    rows: list[Any] = []
-    for start in range(0, min(len(back), _OWN), _COLUMNS):
-        rows += [*originals[start : start + _COLUMNS], *back[start : start + _COLUMNS]]
-    sheet = kind.sheet(rows, min(_COLUMNS, len(back)))
+    """Write the items of the last row, and one sheet with all rows, one above the other.
+
+    Arguments:
+        rows: lists of equally many raw items, originals first.
+    """
+    count = min(len(rows[0]), _OWN)
+    if count > _COLUMNS:  # whole blocks, or what belongs together would not stand one above the other
+        count -= count % _COLUMNS
+    tiles: list[Any] = []
+    for start in range(0, count, _COLUMNS):
+        for row in rows:
+            tiles += row[start : min(count, start + _COLUMNS)]
+    sheet = kind.sheet(tiles, min(_COLUMNS, count))
     if out.suffix.lower() == ".png":
         outputs.write(out, sheet.save, overwrite=overwrite)
         return
-    outputs.put_items(kind, back, out, names=names, overwrite=overwrite)
+    outputs.put_items(kind, rows[-1], out, names=names, overwrite=overwrite)
     if out.suffix.lower() != ".npz":
         outputs.write(out / COMPARISON, sheet.save, overwrite=overwrite)

@@ -6,13 +6,13 @@
     loss = mean_D (ε - e(x̂))² + (mean |x̂ - G(E(x̂))|² + mean |x - G(E(x))|²) / v
 
 The generator G stays as it is. The first term alone learns from made items only and is wrong on real ones;
-the others need no code and alone leave the codes anywhere (Zhu, Krähenbühl, Shechtman and Efros 2016,
-"Generative visual manipulation on the natural image manifold", equations 4 and 5: reconstruction of real
-items by an encoder; Donahue, Krähenbühl and Darrell 2017, "Adversarial feature learning", section 4.2: the
-latent regressor). v is the variance of the items around their mean, so that each of the three terms is
-about 1 for an encoder that says nothing.
+the others alone leave the codes anywhere. The first is the latent regressor of Donahue, Krähenbühl and
+Darrell 2017, "Adversarial feature learning", section 4; an encoder that gives real items back, and a code
+that is refined from its answer, are in Zhu, Krähenbühl, Shechtman and Efros 2016, "Generative visual
+manipulation on the natural image manifold", section 4.1. v is the variance of the items around their mean,
+so that each of the three terms is about 1 for an encoder that says nothing.
 
-    refined     z* = argmin_z mean |x - G(z)|², by Adam from E(x), the best z on the way      (the former, eq. 3)
+    refined     z* = argmin_z mean |x - G(z)|², by Adam from E(x): the best z on the way
 """
 
 from __future__ import annotations

@@ -1,0 +1,169 @@
+"""Plain stacks of strided convolutions for a picture of any size, aspect and channel count.
+
+    x (C, H, W) ─ stem ─ [4 x 4 convolution to half the size ─ activation] … ─ convolution to one pixel ─ out
+    z ─ linear ─ [activation ─ 4 x 4 transposed convolution to twice the size] … ─ numbers (C, H, W)
+
+Radford, Metz and Chintala 2016, "Unsupervised representation learning with deep convolutional generative
+adversarial networks", section 3 and figure 1: no pooling and no hidden layers without a stride, leaky
+activations where a picture is read. Each axis is halved, rounding down, while it is longer than 4;
+an axis that is not halved is read 3 wide. The decoder goes back through the same sizes.
+
+The article normalises over the batch. Nothing here does: an item would depend on its neighbours, and
+the critic's penalties on single items would have no meaning. Weights start instead at a scale that
+keeps the signal's size from layer to layer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import pairwise
+from math import prod
+from typing import final
+
+import torch
+from torch import Tensor, nn
+
+from ectype.context import Context
+from ectype.errors import UsageError
+from ectype.networks.blocks import Conv2d, Modulation, Stem, activation_called, checked_share
+from ectype.shapes import Grid, Shape
+
+_SMALLEST = 4
+_CAP = 8  # times the width of the first layer, as in the article's four layers
+
+
+class _Plan:
+    """Sizes from the picture down, and the channels of every size below it."""
+
+    def __init__(self, size: Sequence[int], width: int) -> None:
+        if len(size) != 2:
+            raise UsageError(f"dcgan needs a picture (height and width), not a grid of size {tuple(size)}")
+        if not 0 < width <= 4096:
+            raise UsageError(f"dcgan needs width in 1..4096, not {width}")
+        self.sizes = [(size[0], size[1])]
+        # one layer at least, or a small picture would meet no activation and no condition
+        while len(self.sizes) == 1 or max(self.sizes[-1]) > _SMALLEST:
+            h, w = self.sizes[-1]
+            self.sizes.append((h // 2 if h > _SMALLEST else h, w // 2 if w > _SMALLEST else w))
+        self.widths = [width * min(2**i, _CAP) for i in range(len(self.sizes) - 1)]
+
+
+def _steps(size: tuple[int, int], half: tuple[int, int]) -> tuple[tuple[int, int], tuple[int, int]]:
+    """Kernel and stride between two sizes: 4 and 2 along an axis that is halved, else 3 and 1."""
+    halved = [a != b for a, b in zip(size, half, strict=True)]
+    return (4 if halved[0] else 3, 4 if halved[1] else 3), (1 + halved[0], 1 + halved[1])
+
+
+def _start(layer: nn.Conv2d | nn.ConvTranspose2d | nn.Linear, terms: float, gain: float) -> None:
+    """Draw weights that scale a signal by `gain`, where each output is a sum of so many terms.
+
+    He, Zhang, Ren and Sun 2015, "Delving deep into rectifiers", equation 10, with gain √2 for a layer
+    that an activation follows.
+    """
+    nn.init.normal_(layer.weight, std=gain / terms**0.5)
+    if layer.bias is not None:
+        nn.init.zeros_(layer.bias)
+
+
+class _Between(nn.Module):
+    """What stands between two layers: scale and shift by the context, activation, dropout."""
+
+    def __init__(self, channels: int, context: int, activation: str, dropout: float) -> None:
+        super().__init__()
+        self.modulation = Modulation(context, channels) if context else None
+        self.activation = activation_called(activation)
+        self.dropout = nn.Dropout2d(checked_share(dropout))
+
+    def forward(self, h: Tensor, context: Context | None) -> Tensor:
+        """h (B, C, H, W) to the same."""
+        if self.modulation is not None and context is not None:
+            h = self.modulation(h, context)
+        out: Tensor = self.dropout(self.activation(h))
+        return out
+
+
+@final
+class Encoder(nn.Module):
+    """x (B, C, H, W) to (B, out).
+
+    Arguments:
+        width: channels of the first layer; each further one has twice as many, up to 8 times.
+        activation: elu, gelu, leaky, relu, silu or tanh.
+        dropout: share of channels silenced at each training step.
+    """
+
+    def __init__(
+        self,
+        shape: Shape,
+        out: int,
+        *,
+        context: int = 0,
+        width: int = 64,
+        activation: str = "leaky",
+        dropout: float = 0.0,
+    ) -> None:
+        super().__init__()
+        if not isinstance(shape, Grid):
+            raise UsageError(f"dcgan needs a picture and this data is a {type(shape).__name__}; use mlp")
+        plan = _Plan(shape.size, width)
+        self.read = Stem(shape)
+        self.downs = nn.ModuleList()
+        for a, b, size, half in zip(
+            (shape.channels, *plan.widths), plan.widths, plan.sizes, plan.sizes[1:], strict=False
+        ):
+            kernel, stride = _steps(size, half)
+            self.downs.append(nn.Conv2d(a, b, kernel, stride, padding=1))
+            _start(self.downs[-1], a * prod(kernel), 2**0.5)
+        self.between = nn.ModuleList(_Between(w, context, activation, dropout) for w in plan.widths)
+        self.head = Conv2d(plan.widths[-1], out, plan.sizes[-1])
+        _start(self.head, plan.widths[-1] * prod(plan.sizes[-1]), 1.0)
+
+    def forward(self, x: Tensor, context: Context | None = None, seen: Tensor | None = None) -> Tensor:
+        h = self.read(x, seen).contiguous(memory_format=torch.channels_last)
+        for down, between in zip(self.downs, self.between, strict=True):
+            h = between(down(h), context)
+        out: Tensor = self.head(h).flatten(1)
+        return out
+
+
+@final
+class Decoder(nn.Module):
+    """z (B, latent) to (B, *numbers), numbers being (channels, H, W).
+
+    Arguments: as the encoder's.
+    """
+
+    def __init__(
+        self,
+        latent: int,
+        numbers: Sequence[int],
+        *,
+        context: int = 0,
+        width: int = 64,
+        activation: str = "relu",
+        dropout: float = 0.0,
+    ) -> None:
+        super().__init__()
+        if len(numbers) != 3:
+            raise UsageError(f"dcgan writes pictures, not items of form {tuple(numbers)}; use mlp")
+        plan = _Plan(numbers[1:], width)
+        self.smallest = plan.sizes[-1]
+        self.tail = nn.Linear(latent, plan.widths[-1] * prod(self.smallest))
+        _start(self.tail, latent, 2**0.5)
+        outs = [numbers[0], *plan.widths[:-1]]
+        levels = list(zip(plan.widths, outs, pairwise(plan.sizes), strict=True))
+        self.ups = nn.ModuleList()
+        for a, b, (size, half) in reversed(levels):
+            kernel, stride = _steps(size, half)
+            odd = (size[0] - stride[0] * half[0], size[1] - stride[1] * half[1])  # what halving rounded off
+            self.ups.append(nn.ConvTranspose2d(a, b, kernel, stride, padding=1, output_padding=odd))
+            last = size == plan.sizes[0]
+            _start(self.ups[-1], a * prod(kernel) / prod(stride), 1.0 if last else 2**0.5)
+        self.between = nn.ModuleList(_Between(w, context, activation, dropout) for w in plan.widths[::-1])
+
+    def forward(self, z: Tensor, context: Context | None = None) -> Tensor:
+        # with the channels last, as the layers want them
+        h = self.tail(z.flatten(1)).view(len(z), *self.smallest, -1).permute(0, 3, 1, 2)
+        for up, between in zip(self.ups, self.between, strict=True):
+            h = up(between(h, context))
+        return h
