@@ -15,7 +15,7 @@ from torch import Tensor, nn
 import ectype as ec
 from ectype.data.batch import Batch
 from ectype.errors import UsageError
-from ectype.models.adversarial import CRITIC, GENERATOR, gradient_penalty, slopes
+from ectype.models.adversarial import COMPARES, CRITIC, GENERATOR, gradient_penalty, slopes
 from ectype.models.augment import augment, strength
 from ectype.models.balance import TARGET, Balance
 from ectype.models.critic import FEATURES, Critic, packed
@@ -105,6 +105,20 @@ def test_pairing_sees_differences_of_logits_alone() -> None:
     assert not torch.allclose(CRITIC["ns"](R + 7, F + 7), CRITIC["ns"](R, F))
     # what one player makes of a pair the other makes of the pair in the other order
     torch.testing.assert_close(GENERATOR["relativistic"](R, F), CRITIC["relativistic"](F, R))
+
+
+@pytest.mark.parametrize("name", ADVERSARIES)
+def test_the_generator_pays_for_real_items_only_where_its_loss_reads_them(name: str) -> None:
+    r = R.clone().requires_grad_()
+    (by_r,) = torch.autograd.grad(GENERATOR[name](r, F).sum() + 0 * r.sum(), r)
+    assert (by_r != 0).any() == (GENERATOR[name] in COMPARES)
+    model, batch = game(adversary=name)
+    judged: list[int] = []
+    model.critic.register_forward_hook(lambda _, inputs, __: judged.append(len(inputs[0])))
+    each = model.loss(batch, "generator", generator()).each
+    assert sum(judged) == (24 if GENERATOR[name] in COMPARES else 12)
+    other = model.loss(replace(batch, x=batch.x.flip(0)), "generator", generator()).each
+    assert torch.equal(each, other) == (GENERATOR[name] not in COMPARES)
 
 
 def test_logits_far_apart_are_finite() -> None:

@@ -26,6 +26,7 @@ from ectype.jobs.interpolate import interpolate, path
 from ectype.jobs.listing import listing
 from ectype.jobs.reconstruct import reconstruct, there_and_back
 from ectype.jobs.sample import sample
+from ectype.likelihoods.normal import NormalDistribution
 from ectype.models import Model
 from ectype.runs import Run
 from ectype.surfaces.cli import main
@@ -180,6 +181,123 @@ def test_samples_as_one_sheet_and_as_arrays(trained, tmp_path):
     items = sample(trained, 3, out=tmp_path / "items.npz")
     with np.load(tmp_path / "items.npz") as found:
         assert np.array_equal(found["items"], pixels(items))
+
+
+# truncation
+
+
+@pytest.fixture
+def plain(source, tmp_path):
+    """A run whose prior is normal, and under a condition not the standard one."""
+    return make(source, tmp_path / "plain", prior="normal")
+
+
+def standard(run, z, given):
+    """Latents (N, D) in the prior's standard deviations around its mean."""
+    with torch.no_grad():
+        p = run.model.latents(len(z), decoding.context_of(run, given, len(z)))
+    return (z - p.mean) / torch.exp(p.log_scale)
+
+
+@pytest.mark.parametrize("bound", [1e-3, 0.1, 0.7, 2.0])
+@pytest.mark.parametrize("given", [None, {"label": "up"}])
+def test_no_number_lies_beyond_the_truncation(plain, bound, given):
+    e = standard(plain, decoding.latents(plain, 500, given=given, truncation=bound), given)
+    assert float(e.abs().max()) <= bound * (1 + 1e-4)
+    assert float(e.abs().max()) > 0.98 * bound  # up to it there is something
+    assert not torch.equal(e, standard(plain, decoding.latents(plain, 500, given=given), given))
+
+
+@pytest.mark.parametrize("bound", [0.5, 1.5])
+def test_truncated_latents_have_the_truncated_normal_distribution(plain, bound):
+    from scipy.stats import kstest, truncnorm
+
+    e = standard(plain, decoding.latents(plain, 3000, truncation=bound), None).flatten().double()
+    assert kstest(e.numpy(), truncnorm(-bound, bound).cdf).pvalue > 1e-3
+    assert kstest(e.numpy(), truncnorm(-1.1 * bound, 1.1 * bound).cdf).pvalue < 1e-3
+
+
+def test_truncation_keeps_the_order_and_far_away_changes_nothing(plain):
+    free = decoding.latents(plain, 200)
+    assert torch.allclose(decoding.latents(plain, 200, truncation=30.0), free, atol=1e-5)
+    assert torch.allclose(decoding.latents(plain, 200, truncation=float("inf")), free, atol=1e-5)
+    near = standard(plain, decoding.latents(plain, 200, truncation=1.0), None)
+    wide = standard(plain, free, None)
+    assert torch.equal(near.sign(), wide.sign())
+    assert (near.abs() <= wide.abs() * (1 + 1e-4) + 1e-6).all()
+
+
+@pytest.mark.parametrize("counts", [(1, 4), (4, 65), (64, 130)])
+def test_fewer_truncated_samples_are_the_first_of_more(plain, counts):
+    few, many = (pixels(sample(plain, n, seed=3, truncation=0.7)) for n in counts)
+    assert np.array_equal(few, many[: counts[0]])
+    assert len(np.unique(many, axis=0)) > 1
+
+
+def test_numbers_far_out_in_the_tail_stay_inside():
+    p = NormalDistribution(torch.zeros(2, 4), torch.zeros(1))
+    z = torch.tensor([[-40.0, -9.0, -6.0, 0.0], [40.0, 9.0, 6.0, 1e-30]])
+    found = decoding.truncated(p, z, 2.0)
+    assert torch.allclose(found[0], -found[1], atol=1e-6)
+    assert torch.allclose(found[1], torch.tensor([2.0, 2.0, 2.0, 0.0]), atol=1e-4)
+
+
+@pytest.mark.parametrize("bound", [0.0, -1.0, float("nan")])
+def test_truncations_that_are_none(plain, bound):
+    with pytest.raises(UsageError, match=f"truncation is above 0, not {bound}"):
+        sample(plain, 2, truncation=bound)
+
+
+@pytest.mark.parametrize("prior", ["flow", "mixture", "vamp"])
+def test_truncation_of_another_prior_points_to_the_temperature(source, tmp_path, prior):
+    run = make(source, tmp_path / prior, prior=prior)
+    with pytest.raises(UsageError, match="truncation needs a normal prior, .* use --temperature"):
+        sample(run, 2, truncation=1.0)
+
+
+# items of each class
+
+
+def test_items_of_each_class_are_those_asked_for_one_by_one(trained, tmp_path):
+    rows = pixels(sample(trained, 3, each="label", seed=2, out=tmp_path / "each"))
+    kind = trained.conditions["label"]
+    for row, name in enumerate(kind.classes):
+        alone = pixels(sample(trained, 3, given={"label": name}, seed=2))
+        assert np.array_equal(rows[3 * row : 3 * row + 3], alone)
+    assert len(rows) == 3 * len(kind.classes)
+    names = {f"{c}-{i:04d}.png" for c in kind.classes for i in range(3)} | {"contact-sheet.png"}
+    assert {p.name for p in (tmp_path / "each").iterdir()} == names
+
+
+def test_the_sheet_has_one_row_for_each_class(trained, tmp_path):
+    count, classes = 40, len(trained.conditions["label"].classes)
+    sample(trained, count, each="label", out=tmp_path / "each.png")
+    sample(trained, count, each="label", out=tmp_path / "each")
+    for file in (tmp_path / "each.png", tmp_path / "each" / "contact-sheet.png"):
+        with Pillow.open(file) as sheet:
+            assert sheet.size == (count * 66 + 2, classes * 66 + 2), file
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"each": "lable"}, "this model has no classes called 'lable'; did you mean 'label'?"),
+        ({"each": "label", "given": {"label": "up"}}, "either every label or the one that is given"),
+        ({"each": "label", "count": 0}, "count is at least 1, not 0"),
+    ],
+)
+def test_what_sampling_each_class_refuses(trained, options, message):
+    with pytest.raises(UsageError) as caught:
+        sample(trained, **options)
+    assert message in str(caught.value)
+
+
+def test_each_of_a_model_without_classes(source, tmp_path):
+    run = make(source, tmp_path / "run", given=None)
+    with pytest.raises(
+        UsageError, match=r"no classes called 'label': it was trained without one \(train --given"
+    ):
+        sample(run, 1, each="label")
 
 
 # codes
@@ -349,7 +467,7 @@ class Sampler(Model):
 @pytest.mark.parametrize("job", [encode, reconstruct])
 def test_a_model_that_cannot_read_is_refused(trained, job):
     run = Run(Sampler(trained.model), trained.kind, trained.conditions, {"model": "gan"}, trained.record)
-    with pytest.raises(UsageError, match="a gan only makes new items, it cannot read them: use sample"):
+    with pytest.raises(UsageError, match="this model cannot read: run `ectype invert RUN` first"):
         job(run)
     assert np.array_equal(pixels(sample(run, 2)), pixels(sample(trained, 2)))
 

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from ectype.catalog import NETWORKS, find
 from ectype.context import Context
 from ectype.errors import UsageError
-from ectype.networks import conv, mlp
+from ectype.networks import conv, dcgan, mlp
 from ectype.networks.blocks import ACTIVATIONS, Conv2d, Modulation, Stem, activation_called
 from ectype.networks.conv import depth_to_space, levels, space_to_depth
 from ectype.shapes import Grid, Row, Tokens
@@ -93,6 +93,23 @@ def test_levels_halve_what_is_longer_than_eight(size: tuple[int, int]) -> None:
     assert sizes[0] == size and max(sizes[-1]) <= 8
     for above, below in itertools.pairwise(sizes):
         assert below == tuple(-(-a // 2) if a > 8 else a for a in above)
+
+
+@pytest.mark.parametrize("size", [*SIZES, (300, 17)])
+def test_a_plain_stack_halves_what_is_longer_than_four_and_goes_back_the_same_way(size: Any) -> None:
+    encoder, decoder = dcgan.Encoder(Grid(2, size), 3, width=2), dcgan.Decoder(3, (2, *size), width=2)
+    down: list[Any] = [size]
+    h = torch.zeros(1, 2, *size)
+    for layer in encoder.downs:
+        h = layer(h)
+        down.append(tuple(h.shape[2:]))
+        assert down[-1] == tuple(n // 2 if n > 4 else n for n in down[-2])
+    assert max(down[-1]) <= 4 and h.shape[1] == min(2 ** len(encoder.downs), 16)
+    h = torch.zeros(1, h.shape[1], *decoder.smallest)
+    for layer, wanted in zip(decoder.ups, down[-2::-1], strict=True):
+        h = layer(h)
+        assert tuple(h.shape[2:]) == wanted
+    assert h.shape[1] == 2
 
 
 @pytest.mark.parametrize(
@@ -187,6 +204,11 @@ def test_activations(name: str) -> None:
         (lambda: conv.Decoder(2, (1, 5, 5), depth=0), "depth in 1..64"),
         (lambda: conv.Decoder(2, (1, 5, 5), neck=0), "neck in 1..4096"),
         (lambda: conv.Encoder(Grid(1, (5, 5)), 2, growth=-1.0), "growth above 0"),
+        (lambda: dcgan.Encoder(Row((1, 1)), 2), "needs a picture and this data is a Row; use mlp"),
+        (lambda: dcgan.Encoder(Grid(1, (9,)), 2), "needs a picture"),
+        (lambda: dcgan.Decoder(2, (3,)), r"not items of form \(3,\); use mlp"),
+        (lambda: dcgan.Decoder(2, (1, 5, 5), width=0), "width in 1..4096, not 0"),
+        (lambda: dcgan.Encoder(Grid(1, (5, 5)), 2, dropout=1.0), "dropout is a share"),
         (lambda: mlp.Encoder(Row((1,)), 2, hidden=(3, 0)), r"between 1 and 2\^20 units, not \[1, 3, 0, 2\]"),
         (lambda: mlp.Decoder(2, (1,), dropout=1.5), "dropout is a share"),
         (lambda: conv.Encoder(Grid(1, (5, 5)), 2, dropout=-0.1), "dropout is a share"),

@@ -62,7 +62,7 @@ def build(
     Arguments:
         model: a family in the catalog: ae, gan, vae or vaegan.
         data: what it is to model; its kind and conditions decide the shapes.
-        network: conv or mlp; default: the kind's.
+        network: conv, dcgan or mlp; default: the kind's.
         likelihood: bernoulli, logistic, normal, laplace or categorical; default: the kind's.
         prior: normal, mixture, vamp, flow or fitted; default: the family's.
         latent: numbers in the code; default: grows with the square root of the item's size.

@@ -9,6 +9,7 @@ hold what is left without it, and another condition does what the vector would.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -74,6 +75,8 @@ def edit(
     from ectype.jobs.reconstruct import put_compared
     from ectype.metrics.fidelity import fidelity
 
+    if not math.isfinite(amount):
+        raise UsageError(f"amount is a number, not {amount}")
     if out is not None:
         outputs.refuse(out, overwrite)
     run = opened(run)

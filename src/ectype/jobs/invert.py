@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ectype.errors import DataError, Stopped, UsageError
+from ectype.errors import DataError, OutputError, Stopped, UsageError
 from ectype.jobs import outputs
 
 if TYPE_CHECKING:
@@ -66,7 +66,8 @@ def invert(
         raise UsageError(
             "the encoder is kept in the run's folder, and this run has none: use run.save() first"
         )
-    outputs.refuse(run.folder / inversions.FILE, overwrite)
+    if not overwrite and (run.folder / inversions.FILE).exists():
+        raise OutputError(f"{run.folder} has an encoder already: replace it with --overwrite")
     before, training = device_of(run), run.model.training
     model, data = _new(run, seed), _data(run, source, seed)
     length: dict[str, Any] = {"minutes": minutes} if steps is None else {"steps": steps}

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from ectype.errors import DataError, ModelFileError, Stopped, UsageError
 from ectype.jobs import events, outputs
 from ectype.jobs.curves import Curves
+from ectype.jobs.inversions import FILE as INVERSION_FILE
 
 if TYPE_CHECKING:
     from ectype.data.data import Data
@@ -51,7 +52,7 @@ def train(
     Arguments:
         source: folder or zip of images, .npy, .npz, idx, hf:owner/name, or digits, shapes, ring, grid.
         model: family: ae, gan, vae or vaegan.
-        network: conv or mlp; default: what suits the data.
+        network: conv, dcgan or mlp; default: what suits the data.
         likelihood: bernoulli, logistic, normal, laplace or categorical; default: what suits the data.
         prior: normal, mixture, vamp, flow or fitted; default: what suits the family.
         latent: numbers in the code; default: grows with the size of an item.
@@ -189,7 +190,7 @@ class _Training:
             raise outputs.cannot_write(self.folder, error) from error
         if self.record is None:
             # what an overwritten run left must not pass for this one's, nor its state be resumed as this one
-            for name in _OF_A_RUN:
+            for name in (*_OF_A_RUN, INVERSION_FILE):
                 (self.folder / name).unlink(missing_ok=True)
             for sheet in (self.folder / "sheets").glob("step-*.png"):
                 sheet.unlink()

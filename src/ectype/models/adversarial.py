@@ -38,6 +38,8 @@ GENERATOR: dict[str, Pair] = {
     "hinge": lambda r, f: -f,
     "wasserstein": lambda r, f: -f,
 }
+COMPARES = frozenset({GENERATOR["relativistic"]})
+"""The generator's losses that read r; for the others nobody has to compute it."""
 
 
 def slopes(logits: Tensor, x: Tensor) -> Tensor:

@@ -23,7 +23,7 @@ from torch import Tensor, nn
 from ectype.data.batch import Batch
 from ectype.errors import UsageError
 from ectype.models import Loss
-from ectype.models.adversarial import Pair, gradient_penalty, slopes
+from ectype.models.adversarial import COMPARES, Pair, gradient_penalty, slopes
 from ectype.models.augment import augment, strength
 from ectype.models.critic import Critic
 from ectype.noise import Noise
@@ -101,17 +101,18 @@ class Balance(nn.Module):
 
     def generator_loss(self, critic: Critic, batch: Batch, fake: Tensor, pair: Pair, noise: Noise) -> Loss:
         """What the generator has to make small for its items (B, *form); no gradient reaches the critic."""
-        n = len(batch)
+        n, seen = len(batch), batch.seen
         with critic.held():
             context = critic.condition(batch)
-            both = self._varied(
-                torch.cat([_known(batch), fake]),
-                None if batch.seen is None else torch.cat([batch.seen, batch.seen]),
-                noise,
-            )
-            with torch.no_grad():
-                real = critic(both[:n], context, batch.seen)
-            made = critic(both[n:], context, batch.seen)
+            if pair not in COMPARES:  # a pass of the critic over the real items for nothing
+                made = critic(self._varied(fake, seen, noise), context, seen)
+                real = made.detach()
+            else:
+                twice = None if seen is None else torch.cat([seen, seen])
+                both = self._varied(torch.cat([_known(batch), fake]), twice, noise)
+                with torch.no_grad():
+                    real = critic(both[:n], context, seen)
+                made = critic(both[n:], context, seen)
         return Loss(pair(real, made).repeat_interleave(critic.pack), batch.weight)
 
     def _varied(self, x: Tensor, seen: Tensor | None, noise: Noise) -> Tensor:
