@@ -246,3 +246,13 @@ def test_the_reference_is_fresh():
         "docs/cli.md is stale: python -c 'from ectype.surfaces.forms import reference; "
         'print(reference(), end="")\' > docs/cli.md'
     )
+
+
+def test_a_family_that_wraps_another_takes_its_options():
+    form_of_train = form("train")
+    assert parse(form_of_train, ["digits", "--model", "vaegan", "--beta", "0.5"])["beta"] == 0.5
+    assert parse(form_of_train, ["digits", "--model", "vaegan", "--around", "ae", "--corruption", "0.1"])
+    with pytest.raises(UsageError, match="--beta belongs to vae"):
+        parse(form_of_train, ["digits", "--model", "vaegan", "--around", "ae", "--beta", "0.5"])
+    with pytest.raises(UsageError, match="--beta belongs to vae"):
+        parse(form_of_train, ["digits", "--model", "gan", "--beta", "0.5"])

@@ -223,13 +223,22 @@ def _misplaced(asked: Form, values: Mapping[str, Any]) -> list[str]:
             problems.append(
                 f"there is no {name} called '{part}'{did_you_mean(str(part), catalog.TABLES[table])}"
             )
+    inner = _wrapped(asked, values, chosen.get("models", ""))
     for name in values:
         parts = asked.fields[name].parts
-        if parts and not any(chosen.get(table, part) == part for table, part in parts):
+        if parts and not any(part in (chosen.get(table, part), inner) for table, part in parts):
             owners = ", ".join(sorted({part for _, part in parts}))
             instead = ", ".join(sorted({chosen[table] for table, _ in parts}))
             problems.append(f"{asked.fields[name].option} belongs to {owners}, and this is {instead}")
     return problems
+
+
+def _wrapped(asked: Form, values: Mapping[str, Any], model: str) -> str:
+    """The family inside a chosen one that wraps another, whose options are then options too; or nothing."""
+    around = asked.fields.get("around")
+    if around is None or ("models", model) not in around.parts:
+        return ""
+    return str(values.get("around") or (around.default or "").strip("'\""))
 
 
 def reference() -> str:
