@@ -93,6 +93,7 @@ def fits(case: Case) -> bool:
     rules = {
         "conv": image,
         "dcgan": image,
+        "recurrent": False,
         "bernoulli": isinstance(kind, Image) and kind.bits == 1,
         "logistic": image,
         "normal likelihood": not isinstance(kind, Label),

@@ -28,6 +28,7 @@ NETWORKS = {
     "conv": "networks.conv",
     "dcgan": "networks.dcgan",
     "mlp": "networks.mlp",
+    "recurrent": "networks.recurrent",
 }
 PRIORS = {
     "fitted": "priors.fitted:Fitted",
