@@ -96,9 +96,8 @@ class Balance(nn.Module):
             # one pass over both: nothing in a critic couples items of a batch, and one product is faster
             x = torch.cat([_known(batch), fake.detach()]).requires_grad_(self.regularizer in ("r1r2", "r1"))
             seen = None if batch.seen is None else torch.cat([batch.seen, batch.seen])
-            logits = critic(
-                self._varied(x, seen, noise), None if context is None else context.repeat(2), seen
-            )
+            varied = self._varied(x, seen, noise)
+            logits = critic(varied, None if context is None else context.repeat(2), seen)
             real, made = logits[:packs], logits[packs:]
             each = pair(real, made)
             parts = {"accuracy": (real > made).float().mean().detach(), "gap": (real - made).mean().detach()}
@@ -111,7 +110,7 @@ class Balance(nn.Module):
                 parts |= {"penalty": steep.mean().detach(), "gamma": self.gamma}
                 each = each + 0.5 * self.gamma * steep.view(-1, m).sum(1)
             if context is not None and self.mismatch > 0:
-                each = each + self.mismatch * _mismatched(critic, pair, real, context, x[:n], batch.seen)
+                each = each + self.mismatch * _mismatched(critic, pair, real, context, varied[:n], batch.seen)
         return Loss(each.repeat_interleave(m), batch.weight, parts)
 
     def generator_loss(self, critic: Critic, batch: Batch, fake: Tensor, pair: Pair, noise: Noise) -> Loss:
@@ -152,7 +151,7 @@ class Balance(nn.Module):
 def _mismatched(
     critic: Critic, pair: Pair, real: Tensor, context: Context, x: Tensor, seen: Tensor | None
 ) -> Tensor:
-    """What a critic has to pay for real items x (B, *form) under their neighbours' conditions (B/pack,).
+    """What a critic has to pay for real items x (B, *form), augmented, under others' conditions (B/pack,).
 
     Reed et al. 2016, "Generative adversarial text to image synthesis", algorithm 1: without them a critic
     learns what looks real long before what fits the condition. Neighbours with equal conditions are left out.
