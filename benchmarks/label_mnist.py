@@ -46,9 +46,11 @@ def digits(halved: bool) -> Data:
 def made(model: Model, label: int, seed: int) -> Tensor:
     """Items of one class (EACH, 1, 28, 28) in [0, 1], as they are shown."""
     noise = torch.Generator().manual_seed(seed * 10 + label)
+    conditioner = model.conditioner
+    if conditioner is None:
+        raise SystemExit("this model was built without conditions")
     with torch.no_grad():
-        assert model.conditioner is not None
-        context = model.conditioner({"label": torch.full((EACH,), label)}, {}, EACH)
+        context = conditioner({"label": torch.full((EACH,), label)}, {}, EACH)
         z = model.latents(EACH, context).draw(noise)
         return model.decode(z, context).mean.float().clamp(0, 1)
 
