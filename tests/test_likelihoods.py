@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 from torch import distributions as oracle
 
+from ectype import catalog
 from ectype.errors import UsageError
 from ectype.likelihoods import Distribution, each
 from ectype.likelihoods.bernoulli import Bernoulli
@@ -328,6 +329,60 @@ def test_k_distributions_of_the_same_items(make: Any) -> None:
 
 
 # ---- extremes, precision, sums, refusals ----
+
+# likelihood, shape, options, largest level of x (0: tokens)
+EXTREMES: list[tuple[str, Shape, dict[str, Any], int]] = [
+    ("bernoulli", Grid(1, (2, 2)), {}, 1),
+    ("categorical", Tokens(5, (4,)), {}, 0),
+    ("laplace", GRID, {}, 255),
+    ("laplace", GRID, {"scale": "site"}, 255),
+    ("logistic", GRID, {}, 255),
+    ("logistic", Grid(1, (2, 2)), {"levels": 2}, 1),
+    ("logistic", GRID, {"levels": 65536}, 65535),
+    ("normal", GRID, {}, 255),
+    ("normal", Row((1, 1)), {"scale": "site"}, 255),
+    ("point", GRID, {}, 255),
+]
+
+
+@pytest.mark.parametrize(("name", "shape", "options", "top"), EXTREMES)
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("size", [10.0, 100.0, 281.0, 1e3, 1e4])
+def test_whatever_the_decoder_emits_all_is_finite(
+    name: str, shape: Shape, options: dict[str, Any], top: int, dtype: torch.dtype, size: float
+) -> None:
+    make = catalog.find("likelihoods", name)(shape, **options)
+    signs = torch.randint(-1, 2, (64, *make.numbers), generator=generator())
+    h = (signs * size + randn(64, *make.numbers)).to(dtype).requires_grad_()
+    p = make(h)
+    levels = torch.randint(0, top + 1 if top else 5, (64, *shape.form), generator=generator())
+    found = {"draw": p.draw(generator()), "mean": p.mean, "mode": p.mode}
+    if make.density:
+        found["log_prob"] = p.log_prob(levels / top if top else levels)
+    for what, value in found.items():
+        assert value.isfinite().all(), what
+        if value.requires_grad:
+            (gradient,) = torch.autograd.grad(value.sum(), h, retain_graph=True, allow_unused=True)
+            assert gradient is None or gradient.isfinite().all(), what
+        if name in ("bernoulli", "logistic") and what != "log_prob":
+            assert bool(((value >= 0) & (value <= 1)).all()), what
+
+
+def test_extremes_are_tested_of_every_likelihood() -> None:
+    assert {row[0] for row in EXTREMES} == set(catalog.LIKELIHOODS)
+
+
+@pytest.mark.parametrize("log_scale", [-8.0, -1.0, 0.69, 0.7, 2.0, 8.0, 16.0, 30.0])
+@pytest.mark.parametrize("mean", [-1.5, 0.0, 0.3, 7.0, 1e4])
+def test_the_mean_of_a_logistic_is_exact_at_every_scale(log_scale: float, mean: float) -> None:
+    form = (1, 1, 1, 1, 1)
+    p = LogisticMixtureDistribution(
+        torch.zeros(1, 1, 1, 1), torch.full(form, mean), torch.full(form, log_scale),
+        torch.zeros(1, 1, 0, 1, 1), 256,
+    )  # fmt: skip
+    t = torch.linspace(-1, 1, 200_001, dtype=torch.float64)
+    below = torch.trapezoid(torch.sigmoid((t - mean) / math.exp(log_scale)), t)
+    assert float(p.mean) == pytest.approx(float((2 - below) / 2), abs=1e-6)
 
 
 @pytest.mark.parametrize(

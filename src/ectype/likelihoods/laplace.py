@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from ectype.likelihoods import Distribution, Likelihood
-from ectype.likelihoods.scale import LearnedScale
+from ectype.likelihoods.scale import LearnedScale, width
 from ectype.noise import Noise, uniform
 from ectype.shapes import Shape
 
@@ -31,7 +31,7 @@ class LaplaceDistribution(Distribution):
     def draw(self, noise: Noise = None) -> Tensor:
         # inverse of the distribution function; u is kept off 0 and 1, where it is infinite
         u = uniform(self.location.shape, noise, self.location.device).clamp(1e-7, 1 - 1e-7) - 0.5
-        return self.location - torch.exp(self.log_scale) * u.sign() * torch.log1p(-2 * u.abs())
+        return self.location - width(self.log_scale) * u.sign() * torch.log1p(-2 * u.abs())
 
     @property
     def mean(self) -> Tensor:

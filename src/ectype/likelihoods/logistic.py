@@ -21,6 +21,7 @@ from torch.nn import functional as F
 
 from ectype.errors import UsageError
 from ectype.likelihoods import Distribution, Likelihood
+from ectype.likelihoods.scale import width
 from ectype.noise import Noise, uniform
 from ectype.shapes import Grid, Shape
 
@@ -104,7 +105,7 @@ class LogisticMixtureDistribution(Distribution):
         u = uniform(self.log_w.shape, noise, self.log_w.device).clamp(1e-20, 1 - 1e-7)
         means, log_scales, mixing = self._component(self.log_w - torch.log(-torch.log(u)))
         u = uniform(means.shape, noise, means.device).clamp(1e-7, 1 - 1e-7)
-        spread = torch.exp(log_scales) * (torch.log(u) - torch.log1p(-u))
+        spread = width(log_scales) * (torch.log(u) - torch.log1p(-u))
         return self._channels(means, mixing, spread)
 
     @property
@@ -112,7 +113,8 @@ class LogisticMixtureDistribution(Distribution):
         """E[x] up to the rounding to levels; exact at the edges, where the tails pile up.
 
         E[clip(X)] = 1 - integral of F over [-1, 1], and the integral of F((t - mu) / s) is
-        s softplus((t - mu) / s). Later channels see the mean of the earlier ones.
+        s softplus((t - mu) / s). Later channels see the mean of the earlier ones. In the range that data
+        can have, [0, 1].
         """
         rows: list[Tensor] = []
         at = 0
@@ -121,16 +123,24 @@ class LogisticMixtureDistribution(Distribution):
             for j in range(c):
                 value = value + self.mixing[:, :, at + j] * rows[j]
             at += c
-            s = torch.exp(self.log_scales[:, :, c])
-            rows.append(1 - s * (F.softplus((1 - value) / s) - F.softplus((-1 - value) / s)))
+            rows.append(1 - _mass_below(value, width(self.log_scales[:, :, c])))
         v = (self.log_w.exp().unsqueeze(2) * torch.stack(rows, 2)).sum(1)
-        return (v + 1) / 2
+        return ((v + 1) / 2).clamp(0, 1)
 
     @property
     def mode(self) -> Tensor:
         """The centre of the heaviest component, rounded to a level."""
         means, _, mixing = self._component(self.log_w)
         return self._channels(means, mixing, torch.zeros_like(means))
+
+
+def _mass_below(mean: Tensor, s: Tensor) -> Tensor:
+    """The integral of F((t - mean) / s) over t in [-1, 1], of the form of both: from 0 to 2."""
+    low, across = (-1 - mean) / s, 2 / s
+    # log((1 + e^high) / (1 + e^low)), where the difference of two logs would leave nothing but rounding
+    flat = torch.log1p(torch.sigmoid(low) * torch.expm1(across.clamp(max=1.0)))
+    steep = F.softplus((1 - mean) / s) - F.softplus(low)
+    return s * torch.where(across < 1, flat, steep)
 
 
 @final

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from ectype.likelihoods import Distribution, Likelihood
-from ectype.likelihoods.scale import LearnedScale
+from ectype.likelihoods.scale import LearnedScale, width
 from ectype.noise import Noise, normal
 from ectype.shapes import Shape
 
@@ -37,7 +37,7 @@ class NormalDistribution(Distribution):
 
     def draw(self, noise: Noise = None) -> Tensor:
         e = normal(self._mean.shape, noise, self._mean.device)
-        return self._mean + torch.exp(self.log_scale) * e
+        return self._mean + width(self.log_scale) * e
 
     @property
     def mean(self) -> Tensor:

@@ -14,6 +14,17 @@ from torch.nn import functional as F
 from ectype.errors import UsageError
 from ectype.shapes import Shape, Tokens
 
+WIDEST = 40.0
+"""Largest log scale that a draw or a mean is computed with: exp of much more is infinite in float32."""
+
+
+def width(log_scale: Tensor) -> Tensor:
+    """The scale itself, exp(log_scale), of any form; finite, and with finite gradients, for any number.
+
+    log_prob keeps the log scale as it is, and with it the gradient that leads back from there.
+    """
+    return torch.exp(log_scale.clamp(max=WIDEST))
+
 
 class LearnedScale(nn.Module):
     """The learned log scale of a location family: shared numbers, or half the decoder's output."""
