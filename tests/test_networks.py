@@ -123,11 +123,13 @@ def test_without_hidden_layers_the_condition_enters_the_output() -> None:
 def test_padding_a_text_changes_nothing() -> None:
     encoder = awake(recurrent.Encoder(Tokens(9, (8,)), 4, units=6, layers=2))
     text = torch.tensor([[3, 4, 1, 0, 0, 0, 0, 0], [5, 6, 7, 8, 2, 3, 1, 0]])
-    both = encoder.read_tokens(text)
-    alone = encoder.read_tokens(text[:1, :3])
+    states, mask = encoder.states(text)
+    alone, _ = encoder.states(text[:1, :3])
     assert torch.allclose(encoder(text)[:1], encoder(text[:1, :3]), atol=1e-6)
-    assert both[1].shape == (2, 7, 4) and both[2].sum(1).tolist() == [3, 7]
-    assert torch.allclose(both[1][:1, :3], alone[1], atol=1e-6)
+    assert states.shape == (2, 7, 12) and mask.sum(1).tolist() == [3, 7]
+    assert torch.allclose(states[:1, :3], alone, atol=1e-6)
+    soft = nn.functional.one_hot(text, 9).float()
+    assert torch.allclose(encoder(text), encoder(soft), atol=1e-6)
     assert encoder(torch.zeros(2, 8, dtype=torch.int64)).isfinite().all()  # a text without symbols
     decoder = awake(recurrent.Decoder(4, (8, 9), units=6, context=ports()))
     assert decoder(torch.randn(2, 4), context(2)).shape == (2, 8, 9)

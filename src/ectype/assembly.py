@@ -202,4 +202,4 @@ def conditioner_for(
 
 def ports_for(kind: Kind, conditions: Mapping[str, Kind]) -> Ports:
     """Which ways in the context of these conditions has, for items of a kind."""
-    return ports_of([c.shape for c in conditions.values()], kind.shape, CONTEXT)
+    return ports_of([(c.network, c.shape) for c in conditions.values()], kind.shape, CONTEXT)

@@ -165,17 +165,26 @@ class Encoder(nn.Module):
             nn.Conv2d(w, v, 3, stride=(-(-a[0] // b[0]), -(-a[1] // b[1])), padding=1)
             for w, v, a, b in zip(plan.widths, plan.widths[1:], plan.sizes, plan.sizes[1:], strict=False)
         )
-        self.neck = nn.Conv2d(plan.widths[-1], neck, 1)
+        self.channels = plan.widths[-1]
+        self.neck = nn.Conv2d(self.channels, neck, 1)
         self.head = nn.Linear(neck * prod(plan.sizes[-1]), out)
         self.activation = activation_called(activation)
 
     def forward(self, x: Tensor, context: Context | None = None, seen: Tensor | None = None) -> Tensor:
+        return self.whole(self.places(x, context, seen))
+
+    def places(self, x: Tensor, context: Context | None = None, seen: Tensor | None = None) -> Tensor:
+        """x (B, C, H, W) to the features of the smallest level (B, `channels`, h, w)."""
         h = space_to_depth(beside(self.read(x, seen), context), self.size, self.sizes[0])
         h = self.stem(h.contiguous(memory_format=torch.channels_last))
         for i, level in enumerate(self.levels):
             h = level(h, context)
             if i < len(self.downs):
                 h = self.downs[i](self.activation(h))
+        return h
+
+    def whole(self, h: Tensor) -> Tensor:
+        """Those features to (B, out)."""
         h = self.activation(self.neck(self.activation(h)))
         out: Tensor = self.head(h.flatten(1))
         return out

@@ -9,7 +9,7 @@ A reader turns a condition (B, *form) into a `Reading` for the conditioner.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import final
 
 import torch
@@ -18,8 +18,9 @@ from torch.nn import functional as F
 
 from ectype.catalog import find
 from ectype.context import Ports, Reading
+from ectype.networks import conv, recurrent
 from ectype.networks.blocks import Stem
-from ectype.shapes import Grid, Shape, Tokens
+from ectype.shapes import Grid, Shape
 
 _NARROW = {"width": 16, "depth": 1}  # of a picture that is a condition: it is read, not made
 
@@ -28,20 +29,22 @@ def _picture(shape: Shape) -> bool:
     return isinstance(shape, Grid) and len(shape.size) == 2
 
 
-def _sequence(shape: Shape) -> bool:
-    return isinstance(shape, Tokens) and len(shape.size) == 1
+def ports_of(conditions: Sequence[tuple[str, Shape]], output: Shape, width: int) -> Ports:
+    """Which ways in a context has, for items of the output's shape.
 
-
-def ports_of(conditions: Sequence[Shape], output: Shape, width: int) -> Ports:
-    """Which ways in a context of conditions of these shapes has, for items of the output's shape."""
+    Arguments:
+        conditions: network and shape of each.
+        width: C, of vectors and tokens.
+    """
     if not conditions:
         return Ports()
-    pictures = [c for c in conditions if isinstance(c, Grid) and _picture(c)]
+    pictures = [c for _, c in conditions if isinstance(c, Grid) and _picture(c)]
     lie = isinstance(output, Grid) and _picture(output)
+    networks = {network for network, _ in conditions}
     return Ports(
         width,
         # what lies on the grid need not be attended to as well
-        any(_sequence(c) for c in conditions) or (bool(pictures) and not lie),
+        "recurrent" in networks or ("conv" in networks and not lie),
         sum(c.channels + 1 for c in pictures) if lie else 0,
         (output.size[0], output.size[1]) if isinstance(output, Grid) and lie else (1, 1),
     )
@@ -61,21 +64,39 @@ def reader(network: str, shape: Shape, output: Shape, width: int) -> nn.Module:
             part.fill.requires_grad_(False)
     if isinstance(shape, Grid) and _picture(shape) and isinstance(output, Grid) and _picture(output):
         return OnGrid(encoder, shape, (output.size[0], output.size[1]))
-    return InTokens(encoder) if hasattr(encoder, "read_tokens") else encoder
+    if isinstance(encoder, recurrent.Encoder):
+        return InTokens(encoder, width)
+    return InPlaces(encoder, width) if isinstance(encoder, conv.Encoder) else encoder
+
+
+@final
+class InPlaces(nn.Module):
+    """A picture as a vector and as one token per place of its smallest level."""
+
+    def __init__(self, encoder: conv.Encoder, width: int) -> None:
+        super().__init__()
+        self.encoder = encoder
+        self.tokens = nn.Linear(encoder.channels, width)
+
+    def forward(self, x: Tensor) -> Reading:
+        """x (B, C, H, W) to vector and tokens."""
+        h = self.encoder.places(x)
+        return Reading(self.encoder.whole(h), self.tokens(h.flatten(2).transpose(1, 2)))
 
 
 @final
 class InTokens(nn.Module):
-    """Vector and tokens of an encoder that has both (`read_tokens`)."""
+    """A text as a vector and as one token per symbol."""
 
-    def __init__(self, encoder: nn.Module) -> None:
+    def __init__(self, encoder: recurrent.Encoder, width: int) -> None:
         super().__init__()
         self.encoder = encoder
+        self.tokens = nn.Linear(encoder.width, width)
 
     def forward(self, x: Tensor) -> Reading:
-        """x (B, *form) to vector, tokens and mask."""
-        read: Callable[[Tensor], tuple[Tensor, Tensor, Tensor]] = self.encoder.read_tokens  # type: ignore[assignment]
-        return Reading(*read(x))
+        """x (B, T) to vector, tokens and mask."""
+        states, mask = self.encoder.states(x)
+        return Reading(self.encoder.whole(states, mask), self.tokens(states), mask)
 
 
 @final

@@ -48,7 +48,7 @@ class Encoder(nn.Module):
     ) -> None:
         super().__init__()
         if not (isinstance(shape, Tokens) and len(shape.size) == 1):
-            raise UsageError(f"recurrent reads a text, and this data is a {type(shape).__name__}; use mlp")
+            raise UsageError(f"recurrent needs a text, and this data is a {type(shape).__name__}; use mlp")
         if not (0 < units <= 8192 and 0 < layers <= 16):
             raise UsageError(
                 f"recurrent needs units in 1..8192 and layers in 1..16, not {units} and {layers}"
@@ -58,32 +58,34 @@ class Encoder(nn.Module):
         self.dropout = nn.Dropout(checked_share(dropout))
         self.entrance = Entrance(context, 2 * units)
         self.head = nn.Linear(2 * units, out)
-        self.tokens = nn.Linear(2 * units, out)
+        self.width = 2 * units
 
     def forward(self, x: Tensor, context: Context | None = None, seen: Tensor | None = None) -> Tensor:
-        states, mask = self._states(x if seen is None else torch.where(seen.bool(), x, PADDING))
-        return self._whole(states, mask, context)
+        if seen is not None:
+            x = torch.where(seen.bool(), x, PADDING)
+        return self.whole(*self.states(x), context)
 
-    def read_tokens(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """The text as a whole (B, out), its symbols (B, T, out), and which of them exist (B, T)."""
-        states, mask = self._states(x)
-        return self._whole(states, mask, None), self.tokens(states), mask
-
-    def _whole(self, states: Tensor, mask: Tensor, context: Context | None) -> Tensor:
+    def whole(self, states: Tensor, mask: Tensor, context: Context | None = None) -> Tensor:
+        """States (B, T, 2C) and which of them exist to (B, out)."""
         weight = mask.unsqueeze(2).to(states.dtype)
         mean = (states * weight).sum(1) / weight.sum(1).clamp(min=1)
         out: Tensor = self.head(self.entrance(mean, context))
         return out
 
-    def _states(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """States (B, T, 2C) and mask (B, T), T being the longest text's length in the batch."""
-        mask = x != PADDING
+    def states(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """States (B, T, 2C) and mask (B, T) of texts, hard (B, T) or soft one-hots (B, T, V).
+
+        T becomes the longest text's length in the batch.
+        """
+        soft = x.dim() == 3
+        mask = (x.argmax(2) if soft else x) != PADDING
         length = mask.sum(1)
         steps = max(1, int(length.max()))
         x, mask = x[:, :steps], mask[:, :steps]
         # a text without symbols is read as one step of padding: there is no empty sequence to pack
+        embedded = x @ self.embedding.weight if soft else self.embedding(x)
         packed = pack_padded_sequence(
-            self.embedding(x), length.clamp(min=1).cpu(), batch_first=True, enforce_sorted=False
+            embedded, length.clamp(min=1).cpu(), batch_first=True, enforce_sorted=False
         )
         states, _ = pad_packed_sequence(self.gru(packed)[0], batch_first=True, total_length=steps)
         return self.dropout(states), mask
