@@ -26,7 +26,7 @@ from ectype.training.loop import fit
 NAME = "ring_grid"
 DEVIATION = {"ring": 0.01, "grid": 0.05}
 MODES = {"ring": 8, "grid": 25}
-MINUTES = {"ring": 3.5, "grid": 7.5}
+STEPS = {"ring": 30_000, "grid": 48_000}
 FACTORS = (1e-3, 1e-2, 1e-1, 1, 10, 100, 1000)  # of the γ the controller starts from
 
 
@@ -53,14 +53,14 @@ def judged(points: np.ndarray[Any, Any], name: str) -> tuple[int, float, float, 
     return int((counts > 0).sum()), float(good.mean()), kl, float(spread)
 
 
-def measured(name: str, seed: int, minutes: float, gamma: float | None) -> dict[str, Any]:
+def measured(name: str, seed: int, steps: int, gamma: float | None) -> dict[str, Any]:
     """Train one seed on one thread and judge what it makes."""
     torch.set_num_threads(1)
     data = read(name)
     chosen = {} if gamma is None else {"gamma": gamma}
     model = build("gan", data, seed=seed, **chosen)
     began = time.perf_counter()
-    *_, last = fit(model, data, minutes=minutes, seed=seed, threads=1)
+    *_, last = fit(model, data, steps=steps, seed=seed, threads=1)
     seconds = time.perf_counter() - began
     with torch.no_grad():
         z = model.latents(100_000, None).draw(torch.Generator().manual_seed(seed))
@@ -89,9 +89,9 @@ def main() -> None:
     parser.add_argument("--again", action="store_true")
     asked = parser.parse_args()
     for seed in range(asked.first, asked.first + asked.seeds):
-        for name, minutes in MINUTES.items():
+        for name, steps in STEPS.items():
             protocol = (
-                f"{minutes:g} minutes on one thread, defaults; 2,500 points for modes, 100,000 for the rest"
+                f"{steps:,} steps on one thread, defaults; 2,500 points for modes, 100,000 for the rest"
             )
             start = 1e-4 * 2
             for gamma in [None, *(start * f for f in FACTORS)] if asked.sweep else [None]:
@@ -99,9 +99,7 @@ def main() -> None:
                     NAME,
                     {"set": name, "gamma": gamma, "seed": seed},
                     protocol,
-                    lambda name=name, seed=seed, gamma=gamma, minutes=minutes: measured(
-                        name, seed, minutes, gamma
-                    ),
+                    lambda name=name, seed=seed, gamma=gamma, steps=steps: measured(name, seed, steps, gamma),
                     again=asked.again,
                 )
 
