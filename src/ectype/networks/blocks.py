@@ -228,8 +228,8 @@ class Attention(nn.Module):
         return h + out.reshape(h.shape).to(h.dtype)
 
 
-ATTENDED = 256
-"""Places up to which a picture attends to tokens: beyond 16 x 16 attention would take most of the time."""
+ATTENDED = 64
+"""Places up to which a picture attends to tokens: beyond 8 x 8 attention takes most of the time."""
 
 
 @final
