@@ -130,7 +130,7 @@ def items_of(run: Run, source: Any = None, *, split: str = "test", count: int | 
         data, name = source, split
         indices = data.split(split)
     else:
-        data = read_with(source, run.kind, conditions=run.conditions)
+        data = read_with(source, run.kind, conditions=run.conditions, trained=run.record.get("data"))
         indices, name = data.split("all"), GIVEN
         for note in data.notes:
             tell(f"note: {note}")
