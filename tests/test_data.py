@@ -358,7 +358,11 @@ def test_a_hub_data_set(monkeypatch: pytest.MonkeyPatch) -> None:
         names = ("cat", "dog")
 
     class Table:
-        features = {"picture": type("Image", (), {})(), "label": ClassLabel()}
+        features = {
+            "picture": type("Image", (), {})(),
+            "label": ClassLabel(),
+            "caption": type("Value", (), {})(),
+        }
 
         def __init__(self, n: int) -> None:
             self.values = noise(n, 6, 6)
@@ -369,16 +373,19 @@ def test_a_hub_data_set(monkeypatch: pytest.MonkeyPatch) -> None:
         def __getitem__(self, key: int | str) -> object:
             if key == "label":
                 return [i % 2 for i in range(len(self))]
+            if key == "caption":
+                return [f"picture number {i}" if i else None for i in range(len(self))]
             return {"picture": Pillow.fromarray(self.values[int(key)])}
 
     stub = types.ModuleType("datasets")
     tables = {"train": Table(30), "test": Table(5), "extra": Table(2)}
     stub.load_dataset = lambda path, configuration: tables  # type: ignore[attr-defined]
     monkeypatch.setitem(sys.modules, "datasets", stub)
-    data = read("hf:owner/name", given="label")
+    data = read("hf:owner/name", given="label,caption")
     assert [len(data.splits[s]) for s in ("train", "select", "test")] == [27, 3, 5]
     assert data.label_kind is not None and data.label_kind.classes == ("cat", "dog")
     assert "splits left out: extra" in data.notes
+    assert data.conditions["caption"].name == "text" and int((~data.given["caption"].present).sum()) == 2
     assert reread(data.source).source == data.source
 
 

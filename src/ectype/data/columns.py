@@ -1,8 +1,21 @@
-"""Columns that come with the items: labels, and conditions of any kind."""
+"""Columns that come with the items: labels, and conditions of any kind.
+
+What a column is, unless it is said:
+
+    pictures                                    image
+    numbers with a fraction, lists of numbers   vector
+    lists of tags, mappings, "a|b"              attributes
+    whole numbers                               label; vector from 101 different ones on
+    texts                                       text where two of three are true: more than half of them
+                                                differ; they are of several words; more than 100 differ.
+                                                Else label
+
+The column "label" is a label whatever is in it.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -10,11 +23,18 @@ import torch
 from torch import Tensor
 
 from ectype.data.data import Condition
-from ectype.data.found import Array, Column, Found
+from ectype.data.found import Array, Column, Found, Picture
+from ectype.data.paired import paired
 from ectype.errors import DataError, did_you_mean
 from ectype.kinds import Kind
+from ectype.kinds.attributes import BETWEEN, Attributes
+from ectype.kinds.image import Image
 from ectype.kinds.label import Label
+from ectype.kinds.text import Text
 from ectype.kinds.vector import Vector
+
+MANY = 100
+_SHOWN = 40
 
 
 def labels(found: Found, kind: Label | None, where: str, strict: bool) -> tuple[Tensor | None, Label | None]:
@@ -27,62 +47,145 @@ def labels(found: Found, kind: Label | None, where: str, strict: bool) -> tuple[
         strict: refuse missing and unknown labels.
     """
     column = found.columns.get("label")
-    if not isinstance(column, list) or all(value is None for value in column):
+    if not isinstance(column, list) or sort_of("label", column) != "label":
         return None, kind
-    known = kind or Label.fit(v for v in column if v is not None)
-    stored, present = _packed(known, column, "label", where, strict, found.notes)
-    return torch.where(present, stored, -1), known
+    classes = kind or Label.fit(v for v in column if v is not None)
+    stored, present = _packed(classes, column, "label", where, strict, found.notes)
+    return torch.where(present, stored, -1), classes
 
 
 def conditions(
-    found: Found, names: Sequence[str], where: str, strict: bool, *, kinds: Mapping[str, Kind] | None = None
+    found: Found,
+    wanted: Mapping[str, Kind | str | None],
+    where: str,
+    *,
+    item: Kind | None = None,
+    strict: bool = False,
+    limit: float | None = None,
 ) -> dict[str, Condition]:
     """The named columns as conditions; items whose value is missing do not have it.
 
     Arguments:
         found: the items.
-        names: of the columns.
+        wanted: the columns, each with its kind: fitted already, by name (`asking.KINDS`), or None.
         where: the source's name, for messages.
+        item: the items' kind, whose size pictures take that have its aspect.
         strict: refuse missing values.
-        kinds: what the columns are, where that is fixed already; otherwise fitted here.
+        limit: gigabytes pictures may take in memory.
 
-    Raises DataError for a column that does not exist.
+    Raises DataError for a column that does not exist, or is not of the kind it is said to be.
     """
     made = {}
-    for name in names:
+    for name, kind in wanted.items():
         if name not in found.columns:
             there = (
                 did_you_mean(name, found.columns)
                 if found.columns
-                else ("; put the pictures of each label into a sub-folder, or give pairs (items, labels)")
+                else "; put the pictures of each label into a sub-folder, give pairs (items, labels), or "
+                "name a table beside the data, such as labels.csv:style"
             )
             raise DataError(f"{where}: there is no '{name}' to be given{there}")
         column = found.columns[name]
-        if isinstance(column, list) and all(value is None for value in column):
+        if not any(known(value) for value in column):
             raise DataError(f"{where}: '{name}' is missing for every item, so it cannot be given")
-        kind = (kinds or {}).get(name) or _fitted(column)
         notes = [] if name == "label" else found.notes  # `labels` has said it already
-        stored, present = _packed(kind, column, name, where, strict, notes)
-        made[name] = Condition(kind, stored, present)
+        sort = kind.name if isinstance(kind, Kind) else kind or sort_of(name, column)
+        if sort == "image":
+            fixed = kind if isinstance(kind, Image) else None
+            made[name] = paired(
+                column, fixed, f"{where}: {name}", notes, item=item, strict=strict, limit=limit
+            )
+            continue
+        try:
+            fitted = kind if isinstance(kind, Kind) else _fitted(sort, column)
+        except DataError as error:
+            raise DataError(f"{where}: '{name}' cannot be {sort}: {error}") from None
+        stored, present = _packed(fitted, column, name, where, strict, notes)
+        made[name] = Condition(fitted, stored, present)
     return made
 
 
 def factors(found: Found) -> dict[str, Tensor]:
-    """Every column but the label as numbers (N,): floats, or class numbers (-1 where missing)."""
+    """Every column of numbers or classes but the label as numbers (N,): floats, or -1 for no class."""
     made = {}
     for name, column in found.columns.items():
-        if isinstance(column, np.ndarray):
+        sort = sort_of(name, column)
+        if isinstance(column, np.ndarray) and column.ndim == 1:
             made[name] = torch.from_numpy(column)
-        elif name != "label" and any(value is not None for value in column):
+        elif sort == "vector" and all(v is None or isinstance(v, int) for v in column):
+            made[name] = torch.tensor([np.nan if v is None else v for v in column], dtype=torch.float32)
+        elif name != "label" and sort == "label":
             kind = Label.fit(value for value in column if value is not None)
             made[name] = torch.tensor([-1 if v is None else kind.numbers[str(v)] for v in column])
     return made
 
 
-def _fitted(column: Column) -> Kind:
+def sort_of(name: str, column: Column) -> str:
+    """The name of the kind that a column is, by the rule at the top; "" where it holds nothing."""
     if isinstance(column, np.ndarray):
-        return Vector.fit(column[np.isfinite(column)].reshape(-1, 1))
-    return Label.fit(v for v in column if v is not None)
+        return "vector"
+    values = [value for value in column if value is not None]
+    if not values:
+        return ""
+    if all(isinstance(value, Picture) for value in values):
+        return "image"
+    if not all(isinstance(value, str | int) for value in values):
+        rows = all(isinstance(v, list | tuple) and all(isinstance(n, int | float) for n in v) for v in values)
+        return "vector" if rows and any(values) else "attributes"
+    different = set(values)
+    if name == "label":
+        return "label"
+    if all(isinstance(value, int) for value in values):
+        return "vector" if len(different) > MANY else "label"
+    if any(BETWEEN in str(value) for value in different):
+        return "attributes"
+    worded = 2 * sum(len(str(value).split()) > 1 for value in different) > len(different)
+    return "text" if (2 * len(different) > len(values)) + worded + (len(different) > MANY) >= 2 else "label"
+
+
+def known(value: Any) -> bool:
+    """Whether a column's value is there: not None, NaN or infinite."""
+    if isinstance(value, float | np.floating | np.ndarray):
+        return bool(np.isfinite(value).all())
+    return value is not None
+
+
+def _fitted(sort: str, column: Column) -> Kind:
+    values = [value for value in column if known(value)]
+    match sort:
+        case "label":
+            return Label.fit(_name(value) for value in values)
+        case "attributes":
+            return Attributes.fit(values)
+        case "text" | "words":
+            return Text.fit((str(value) for value in values), "words" if sort == "words" else "characters")
+    rows = [_row(value) for value in values]
+    widths = sorted({len(row) for row in rows})
+    if len(widths) > 1:
+        raise DataError(f"rows of {widths[0]} to {widths[-1]} numbers; give each item equally many")
+    return Vector.fit(np.stack(rows))
+
+
+def _row(value: Any) -> Array:
+    if isinstance(value, str | int | float | list | tuple | np.ndarray | np.floating):
+        numbers = value.replace(",", " ").split() if isinstance(value, str) else value
+        try:
+            return np.asarray(numbers, np.float64).reshape(-1)
+        except (TypeError, ValueError):
+            pass
+    raise DataError(f"{value!r} is no number")
+
+
+def _name(value: Any) -> str:
+    """A label's name; a whole number that came as a float is one."""
+    return str(int(value)) if isinstance(value, float | np.floating) and value == int(value) else str(value)
+
+
+def _item(kind: Kind, value: Any) -> Any:
+    """A value as what a kind packs: columns of numbers may be said to be labels or texts."""
+    if isinstance(kind, Label) and not isinstance(value, int):
+        return _name(value)
+    return str(value) if isinstance(kind, Text) else value
 
 
 def _packed(
@@ -92,18 +195,18 @@ def _packed(
     seen: dict[Any, Any] = {}
     unknown: set[str] = set()
     rows: list[Array | None] = []
-    blank = np.zeros(kind.shape.form, np.int64 if isinstance(kind, Label) else np.float32)
     for value in column:
-        if value is None:
+        if not known(value):
             rows.append(None)
             continue
-        if value not in seen:
+        key = value if isinstance(value, str | int) else id(value)
+        if key not in seen:
             try:
-                seen[value] = kind.pack(value)
+                seen[key] = kind.pack(_item(kind, value))
             except DataError:
-                seen[value] = None
-                unknown.add(str(value))
-        rows.append(seen[value])
+                seen[key] = None
+                unknown.add(str(value)[:_SHOWN])
+        rows.append(seen[key])
     present = torch.tensor([row is not None for row in rows])
     missing = int((~present).sum())
     if missing:
@@ -112,5 +215,6 @@ def _packed(
         if strict:
             raise DataError(f"{where}: {text}; complete them, or read without strict")
         notes.append(text)
+    blank = np.zeros_like(kind.stored(kind.tensor(torch.zeros(1, *kind.shape.form)))[0])
     stack = np.stack([blank if row is None else row for row in rows])
     return torch.from_numpy(stack), present

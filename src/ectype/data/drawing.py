@@ -68,6 +68,7 @@ def draw(n: int, seed: int) -> Found:
             "shape": words,
             "colour": tints,
             **{name: column.astype(np.float32) for name, column in numbers.items()},
+            "caption": captions,
         },
     )
 

@@ -34,6 +34,8 @@ ENDINGS = {
     ".tga",
     ".avif",
 }
+METADATA = ("metadata.csv", "metadata.jsonl")
+"""Tables of further columns that may stand in a folder (`manifest.add_metadata`)."""
 
 
 def is_picture(name: str) -> bool:
@@ -53,7 +55,7 @@ def from_folder(root: Path) -> Found:
     for folder, _, files in os.walk(root):
         for file in files:
             path = PurePosixPath((Path(folder) / file).relative_to(root).as_posix())
-            if hidden(path):
+            if hidden(path) or file in METADATA:
                 continue
             if is_picture(file):
                 paths.append(path)
@@ -63,7 +65,7 @@ def from_folder(root: Path) -> Found:
     pictures = []
     for path in paths:
         full = root / path
-        stamp = _stamp(full)
+        stamp = stamp_of(full)
         pictures.append(Picture(str(full), partial(Pillow.open, full), stamp))
     found = described(paths)
     found.pictures = pictures
@@ -72,7 +74,7 @@ def from_folder(root: Path) -> Found:
     return found
 
 
-def _stamp(path: Path) -> str:
+def stamp_of(path: Path) -> str:
     """Size and time of a file; a link to nowhere has none, and is named when it is opened."""
     try:
         about = path.stat()
@@ -91,7 +93,7 @@ def described(paths: Sequence[PurePosixPath]) -> Found:
     parts = [path.parts[:-1] for path in paths]
     while parts and parts[0] and all(p[:1] == parts[0][:1] for p in parts):
         parts = [p[1:] for p in parts]
-    found = Found(names=_names(paths))
+    found = Found(names=names_of(paths), paths=[str(path) for path in paths])
     if parts and all(p and p[0].lower() in SPLIT_NAMES for p in parts):
         found.split = [SPLIT_NAMES[p[0].lower()] for p in parts]
         parts = [p[1:] for p in parts]
@@ -101,7 +103,7 @@ def described(paths: Sequence[PurePosixPath]) -> Found:
     return found
 
 
-def _names(paths: Sequence[PurePosixPath]) -> list[str]:
+def names_of(paths: Sequence[PurePosixPath]) -> list[str]:
     """File stems; where two are the same, the folders before them too."""
     names = [path.stem for path in paths]
     if len(set(names)) < len(names):

@@ -10,8 +10,9 @@ import numpy as np
 from PIL import Image as Pillow
 
 Array = np.ndarray[Any, Any]
-Column = Sequence[str | int | None] | Array
-"""One value per item: names or whole numbers (None: missing), or an array of floats."""
+Column = Sequence[Any] | Array
+"""One value per item: names, whole numbers, lists of tags or numbers, pictures (None: missing), or an array
+of floats (NaN: missing)."""
 
 SPLITS = ("train", "select", "test")
 SPLIT_NAMES = {
@@ -54,6 +55,7 @@ class Found:
         columns: further values of each item by name; "label" is the main one.
         split: each item's official split ("" where it has none), or None.
         names: each item's name, without folder and ending.
+        paths: each item's path below the source, by which tables beside the data name it.
         notes: what was left out and why, for the reader.
         captions: a sentence per item.
         centres: (M, D) the known modes of a mixture.
@@ -66,6 +68,7 @@ class Found:
     columns: dict[str, Column] = field(default_factory=dict)
     split: list[str] | None = None
     names: list[str] | None = None
+    paths: list[str] | None = None
     notes: list[str] = field(default_factory=list)
     captions: list[str] | None = None
     centres: Array | None = None
@@ -85,6 +88,7 @@ class Found:
         self.columns = {name: chosen(column) for name, column in self.columns.items()}
         self.split = None if self.split is None else [self.split[i] for i in at]
         self.names = None if self.names is None else [self.names[i] for i in at]
+        self.paths = None if self.paths is None else [self.paths[i] for i in at]
         self.pictures = None if self.pictures is None else [self.pictures[i] for i in at]
         self.captions = None if self.captions is None else [self.captions[i] for i in at]
         self.values = None if self.values is None else self.values[np.asarray(at)]

@@ -9,6 +9,7 @@ from typing import Any
 from PIL import Image as Pillow
 
 from ectype.data.found import SPLIT_NAMES, Found, Picture
+from ectype.data.tables import typed
 from ectype.errors import DataError, MissingExtra
 
 
@@ -16,8 +17,8 @@ def from_hub(name: str) -> Found:
     """All splits of `owner/name` or `owner/name:configuration`, or of a folder written by `save_to_disk`.
 
     The first column of pictures is the items; columns of classes are labels (the one called label, or
-    the first, is the main one). Raises MissingExtra without the package `datasets`, DataError where the
-    data set cannot be had or holds no pictures.
+    the first, is the main one); texts, numbers and lists of such are columns too. Raises MissingExtra
+    without the package `datasets`, DataError where the data set cannot be had or holds no pictures.
     """
     try:
         import datasets
@@ -57,6 +58,10 @@ def _joined(name: str, splits: dict[str, Any]) -> Found:
         for column in classes:
             names = features[column].names
             columns[column] += [names[v] if v is not None and v >= 0 else None for v in table[column]]
+    for column in (
+        name for name, sort in sorts.items() if sort in ("Value", "List", "Sequence", "LargeList")
+    ):
+        found.columns[column] = typed([value for table in known.values() for value in table[column]])
     if classes:
         main = "label" if "label" in classes else classes[0]
         found.columns["label"] = columns.pop(main)

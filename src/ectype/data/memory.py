@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -10,16 +10,20 @@ from PIL import Image as Pillow
 from torch import Tensor
 
 from ectype.data.found import Column, Found, Picture
+from ectype.data.tables import typed
 from ectype.errors import DataError
 
 
 def from_python(source: Any) -> Found:
-    """An array, a tensor, a sequence of pictures or rows, or a pair (items, labels).
+    """An array, a tensor, a sequence of pictures or rows, a pair (items, labels) or (items, {name: values}).
 
     Raises DataError for anything else, or where there are more or fewer labels than items.
     """
     if isinstance(source, tuple) and len(source) == 2 and not isinstance(source[0], Pillow.Image):
         found = from_python(source[0])
+        if isinstance(source[1], Mapping):
+            found.columns = {str(k): as_values(v, len(found), f"'{k}'") for k, v in source[1].items()}
+            return found
         found.columns["label"] = as_column(source[1], len(found), "the labels")
         return found
     if isinstance(source, Tensor):
@@ -56,6 +60,25 @@ def _stacked(source: Sequence[Any]) -> Found:
     except (ValueError, TypeError):
         raise DataError("the items of the list have different forms: give equal ones, or pictures") from None
     return Found(values=values, first=first or None)
+
+
+def as_values(values: Any, n: int, where: str) -> Column:
+    """One value of any sort per item: what `as_column` takes, and lists of tags, of numbers or of pictures.
+
+    Raises DataError where there are not `n`.
+    """
+    if isinstance(values, Tensor):
+        values = values.detach().cpu().numpy()
+    if isinstance(values, np.ndarray) and values.ndim == 1:
+        return as_column(values, n, where)
+    if len(values) != n:
+        raise DataError(f"{where}: {len(values)} values where there are {n} items; give one per item")
+    if isinstance(values, np.ndarray):
+        return values.reshape(n, -1).astype(np.float32)
+    pictures = [
+        Picture(f"{where} {i}", v.copy) if isinstance(v, Pillow.Image) else v for i, v in enumerate(values)
+    ]
+    return typed([None if isinstance(v, float) and v != v else v for v in pictures])
 
 
 def as_column(values: Any, n: int, where: str) -> Column:

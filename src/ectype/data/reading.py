@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,13 +12,15 @@ import torch
 
 from ectype.catalog import DATASETS
 from ectype.data import fitting
-from ectype.data.columns import conditions, factors, labels
-from ectype.data.data import Data
+from ectype.data.asking import Asked, asked_for
+from ectype.data.beside import attach, homes
+from ectype.data.columns import conditions, factors, known, labels
+from ectype.data.data import Condition, Data
 from ectype.data.found import Found
 from ectype.data.pictures import Size
 from ectype.data.sources import HUB, name_of, open_source
 from ectype.data.splits import digests, split
-from ectype.data.store import chunks
+from ectype.data.store import Store, chunks
 from ectype.errors import DataError, UsageError, did_you_mean
 from ectype.kinds import Kind
 from ectype.kinds.image import BINARISE
@@ -30,7 +33,7 @@ def read(
     source: Any,
     *,
     kind: str | None = None,
-    given: str | Sequence[str] | None = None,
+    given: str | Path | Sequence[str | Path] | None = None,
     size: Size = None,
     channels: int | None = None,
     bits: int | None = None,
@@ -43,10 +46,11 @@ def read(
 
     Arguments:
         source: a built-in name, a folder or zip of pictures (sub-folder = label), an .npy, .npz or idx file,
-            a folder of idx files, hf:owner/name, or from Python an array, a tensor, a list of pictures, or a
-            pair (items, labels).
+            a folder of idx files, a table that names pictures (.csv, .tsv, .jsonl, .json), hf:owner/name, or
+            from Python an array, a tensor, a list of pictures, or a pair (items, labels or {name: values}).
         kind: "image" or "vector"; inferred if not given.
-        given: the condition or conditions to use, such as label; names of the source's columns.
+        given: the condition or conditions to use: a column (label, caption:text), a column of a table beside
+            the data (captions.jsonl:name), or a folder with a picture for each item (outline/).
         size: of pictures in pixels: the longest side, or height and width as 32x48.
         channels: of pictures: 1 grey, 3 colour, 4 colour and alpha.
         bits: of pictures, 1 to 16.
@@ -60,30 +64,42 @@ def read(
     _check(kind, binarise)
     where = name_of(source)
     found = open_source(source)
-    fitted: Kind
-    sort = kind or fitting.infer(found, where)
+    asked = attach(found, asked_for(given), homes(source), where)
     shape = {"size": size, "channels": channels, "bits": bits, "binarise": binarise}
-    if sort == "vector":
-        fitting.refuse(shape, where)
-        fitted, store, parts, hashes = fitting.vectors(found, where, limit=limit, seed=seed)
-    else:
-        plain, store = fitting.images(
-            found, where, size=size, channels=channels, bits=bits, limit=limit, strict=strict
-        )
-        hashes = digests(chunks(store), seed)
-        parts = split(hashes, found.split, found.notes)
-        fitted, store = fitting.binarise(plain, store, binarise, seed, where)
+    fitted, store, parts, hashes = _stored(found, kind, shape, where, limit=limit, strict=strict, seed=seed)
     options = {
         "kind": kind,
-        "given": given if given is None or isinstance(given, str) else list(given),
+        "given": [str(one) for one in asked] or None,
         **shape,
         "strict": strict,
         "seed": seed,
     }
     data = described(found, fitted, store, parts, strict=strict, where=where)
-    data.given = conditions(found, names_of(given), where, strict)
-    data.source = _source(source, options, parts, hashes)
+    wanted = {one.name: one.kind for one in asked}
+    data.given = conditions(found, wanted, where, item=fitted, strict=strict, limit=limit)
+    data.source = _source(source, options, parts, hashes) | {"conditions": _digest(data)}
     return data
+
+
+def _stored(
+    found: Found,
+    kind: str | None,
+    shape: dict[str, Any],
+    where: str,
+    *,
+    limit: float | None,
+    strict: bool,
+    seed: int,
+) -> tuple[Kind, Store, dict[str, torch.Tensor], Any]:
+    """The items' kind, their stored arrays, the splits, and the hashes they go by."""
+    if (kind or fitting.infer(found, where)) == "vector":
+        fitting.refuse(shape, where)
+        return fitting.vectors(found, where, limit=limit, seed=seed)
+    look = {name: value for name, value in shape.items() if name != "binarise"}
+    plain, store = fitting.images(found, where, **look, limit=limit, strict=strict)
+    hashes = digests(chunks(store), seed)
+    parts = split(hashes, found.split, found.notes)
+    return *fitting.binarise(plain, store, shape["binarise"], seed, where), parts, hashes
 
 
 def _check(kind: str | None, binarise: str | None) -> None:
@@ -119,11 +135,13 @@ def described(
     )
 
 
-def names_of(given: str | Sequence[str] | None) -> list[str]:
-    """Conditions' names from "label", "shape,colour" or a sequence."""
-    if given is None:
-        return []
-    return [n.strip() for n in given.split(",") if n.strip()] if isinstance(given, str) else list(given)
+def _digest(data: Data) -> str:
+    """A hash of the conditions of all items, in their order."""
+    total = hashlib.blake2b(digest_size=8)
+    for name, condition in data.given.items():
+        total.update(name.encode("utf-8", "replace") + condition.present.numpy().tobytes())
+        total.update(condition.stored.contiguous().numpy().tobytes())
+    return total.hexdigest()
 
 
 def _source(
@@ -163,6 +181,8 @@ def reread(source: Mapping[str, Any], *, limit: float | None = None) -> Data:
             f"{there}: has changed since training ({source['counts']['all']} items then, {len(data)} now): "
             "its splits are others; name the data to use"
         )
+    if data.source["conditions"] != source.get("conditions", data.source["conditions"]):
+        raise DataError(f"{there}: its conditions have changed since training; name the data to use")
     data.source = dict(source)
     return data
 
@@ -172,6 +192,7 @@ def read_with(
     kind: Kind,
     *,
     conditions: Mapping[str, Kind] | None = None,
+    trained: Mapping[str, Any] | None = None,
     label_kind: Label | None = None,
     strict: bool = False,
     limit: float | None = None,
@@ -183,6 +204,8 @@ def read_with(
         source: as in `read`.
         kind: what the items are made to fit: pictures are scaled and converted, rows must have its columns.
         conditions: kinds by name; items without a known value are read as without that condition.
+        trained: `Data.source` of the data the kinds were fitted to: what lay beside that is looked for under
+            the same name in this source and beside it.
         label_kind: what label numbers mean; labels it does not know are missing.
         strict: refuse damaged pictures and missing or unknown labels.
         limit: gigabytes the data may take in memory.
@@ -192,17 +215,45 @@ def read_with(
     """
     where = name_of(source)
     found = open_source(source)
+    wanted = dict(conditions or {})
+    beside = [one for one in _beside(source, found, trained) if one.name in wanted]
+    attach(found, beside, homes(source), where)
     store = fitting.by_kind(found, kind, where, strict=strict, limit=limit, seed=seed)
     parts = {"all": torch.arange(len(store))}
     data = described(found, kind, store, parts, strict=strict, where=where, label_kind=label_kind)
-    wanted = dict(conditions or {})
-    data.given = _known(found, wanted, where, strict)
+    data.given = _known(found, wanted, where, kind, strict=strict, limit=limit)
     data.source = {"path": str(source) if isinstance(source, str | Path) else None}
     return data
 
 
-def _known(found: Found, wanted: Mapping[str, Kind], where: str, strict: bool) -> Any:
-    there = {name: kind for name, kind in wanted.items() if name in found.columns}
-    if strict and len(there) < len(wanted):
-        raise DataError(f"{where}: has no column for {', '.join(n for n in wanted if n not in there)}")
-    return conditions(found, list(there), where, strict, kinds=there)
+def _beside(source: Any, found: Found, trained: Mapping[str, Any] | None) -> list[Asked]:
+    """What was asked for beside the data in training, where the same lies beside this source too."""
+    options = (trained or {}).get("options") or {}
+    asked = [one for one in asked_for(options.get("given")) if one.path or one.column not in found.columns]
+    places = homes(source)
+    if places and str(Path(source).expanduser().resolve()) == str((trained or {}).get("absolute")):
+        return asked
+    there = []
+    for one in asked:
+        name = Path(one.path).name if one.path else ""
+        place = next((home / name for home in places if name and (home / name).exists()), None)
+        if place is not None:
+            there.append(replace(one, path=str(place)))
+    return there
+
+
+def _known(
+    found: Found, wanted: Mapping[str, Kind], where: str, item: Kind, *, strict: bool, limit: float | None
+) -> dict[str, Condition]:
+    """The conditions the source has; those it does not have are said, or refused with `strict`."""
+    there = {
+        name: kind
+        for name, kind in wanted.items()
+        if name in found.columns and any(map(known, found.columns[name]))
+    }
+    if len(there) < len(wanted):
+        text = f"has no column for {', '.join(name for name in wanted if name not in there)}"
+        if strict:
+            raise DataError(f"{where}: {text}; complete it, or read without strict")
+        found.notes.append(f"{where} {text}: read without")
+    return conditions(found, there, where, item=item, strict=strict, limit=limit)

@@ -15,7 +15,9 @@ from ectype.data.folder import from_folder, is_picture
 from ectype.data.found import Found, Picture
 from ectype.data.hub import from_hub
 from ectype.data.idx import from_idx, idx_files
+from ectype.data.manifest import add_metadata, from_manifest
 from ectype.data.memory import from_python
+from ectype.data.tables import is_table
 from ectype.errors import DataError, did_you_mean
 
 HUB = "hf:"
@@ -58,13 +60,16 @@ def _open_path(path: Path) -> Found:
         return from_npz(path)
     if ending == ".zip":
         return from_zip(path)
+    if is_table(path):
+        return from_manifest(path)
     if is_picture(path.name):
         picture = Picture(str(path), partial(Pillow.open, path))
-        return Found(pictures=[picture], names=[path.stem])
+        return Found(pictures=[picture], names=[path.stem], paths=[path.name])
     if idx_files([path]):
         return from_idx([path])
     raise DataError(
-        f"{path}: pictures, .npy, .npz, .zip and idx files can be read, and folders of pictures; this is none"
+        f"{path}: pictures, .npy, .npz, .zip and idx files, tables that name pictures (.csv, .jsonl, .json) "
+        "and folders of pictures can be read; this is none"
     )
 
 
@@ -75,6 +80,7 @@ def _open_folder(path: Path) -> Found:
         return from_idx(pairs)
     found = from_folder(path)
     if len(found):
+        add_metadata(found, path)
         return found
     others = [p for p in files if p.suffix.lower() in (".npy", ".npz", ".zip")]
     if len(others) == 1:

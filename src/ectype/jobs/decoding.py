@@ -17,11 +17,12 @@ import torch
 from torch import Tensor
 
 from ectype.errors import UsageError
-from ectype.jobs.inputs import context_of, device_of
+from ectype.jobs.inputs import Given, context_of, device_of
 from ectype.likelihoods.normal import NormalDistribution
 from ectype.noise import PerItem, mix
 
 if TYPE_CHECKING:
+    from ectype.context import Context
     from ectype.likelihoods import Distribution
     from ectype.runs import Run
 
@@ -35,7 +36,7 @@ def latents(
     run: Run,
     count: int,
     *,
-    given: Mapping[str, Any] | None = None,
+    given: Given | None = None,
     seed: int = 0,
     temperature: float = 1.0,
     truncation: float | None = None,
@@ -43,6 +44,7 @@ def latents(
     """The first `count` latents (N, D) of a seed under the given conditions.
 
     Arguments:
+        given: conditions of all items, or one mapping for each.
         temperature: how far a latent lies from the prior's mean, as a multiple of where it was drawn.
         truncation: the furthest any number of a latent lies from it, in the prior's standard deviations.
     """
@@ -52,8 +54,7 @@ def latents(
         raise UsageError(f"temperature is 0 or more, not {temperature}")
     drawn = []
     with evaluating(run):
-        context = context_of(run, given, CHUNK)
-        for start in range(0, count, CHUNK):
+        for start, context in _contexts(run, given, count):
             p = run.model.latents(CHUNK, context)
             z = p.draw(PerItem(seed, range(start, start + CHUNK)))
             z = z if truncation is None else truncated(p, z, truncation)
@@ -96,24 +97,37 @@ def numbered(run: Run, numbers: Sequence[int], seed: int = 0) -> Tensor:
 
 
 def items(
-    run: Run, z: Tensor, *, given: Mapping[str, Any] | None = None, noise: bool = False, seed: int = 0
+    run: Run, z: Tensor, *, given: Given | None = None, noise: bool = False, seed: int = 0
 ) -> list[Any]:
     """Latents (N, D) decoded to raw items under the given conditions.
 
     Arguments:
+        given: conditions of all items, or one mapping for each.
         noise: draw x from p(x | z) instead of showing its mean; kinds without a mean always draw.
         seed: of that draw; item i's noise depends on (seed, i) only.
     """
     made: list[Any] = []
     with evaluating(run):
-        context = context_of(run, given, CHUNK)
-        for start in range(0, len(z), CHUNK):
+        for start, context in _contexts(run, given, len(z)):
             part = z[start : start + CHUNK].to(device_of(run))
             whole = torch.cat([part, part[-1:].expand(CHUNK - len(part), -1)])
             stream = noise_of_pixels(seed, range(start, start + CHUNK))
             x = shown(run, run.model.decode(whole, context), noise, stream)
             made += [run.kind.unpack(array) for array in run.kind.stored(x[: len(part)])]
     return made
+
+
+def _contexts(run: Run, given: Given | None, count: int) -> Iterator[tuple[int, Context | None]]:
+    """Where each chunk of `count` items starts, and its context; a last chunk is filled up."""
+    if given is None or isinstance(given, Mapping):
+        context = context_of(run, given, CHUNK)
+        yield from ((start, context) for start in range(0, count, CHUNK))
+        return
+    if len(given) != count:
+        raise UsageError(f"conditions for {len(given)} items, and there are {count}")
+    for start in range(0, count, CHUNK):
+        part = list(given[start : start + CHUNK])
+        yield start, context_of(run, part + part[-1:] * (CHUNK - len(part)), CHUNK)
 
 
 def shown(run: Run, p: Distribution, noise: bool, stream: PerItem) -> Tensor:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
     from ectype.context import Context
     from ectype.data.batch import Batch
     from ectype.data.data import Data
+    from ectype.kinds import Kind
+    from ectype.kinds.image import Image
     from ectype.models import Autoencoder
     from ectype.runs import Run
 
@@ -130,7 +133,7 @@ def items_of(run: Run, source: Any = None, *, split: str = "test", count: int | 
         data, name = source, split
         indices = data.split(split)
     else:
-        data = read_with(source, run.kind, conditions=run.conditions)
+        data = read_with(source, run.kind, conditions=run.conditions, trained=run.record.get("data"))
         indices, name = data.split("all"), GIVEN
         for note in data.notes:
             tell(f"note: {note}")
@@ -139,34 +142,109 @@ def items_of(run: Run, source: Any = None, *, split: str = "test", count: int | 
     return Items(data, indices[:count], name)
 
 
-def context_of(run: Run, given: Mapping[str, Any] | None, n: int) -> Context | None:
-    """The context in which `n` items all have the given conditions; None for a model without any.
+Given = Mapping[str, Any] | Sequence[Mapping[str, Any]]
+"""Conditions by name: what all items have, or what each one has."""
 
-    A condition the model has and that is not given is its learned null. Raises UsageError for one
-    the model does not have, DataError for a value its kind does not have.
+
+def context_of(run: Run, given: Given | None, n: int) -> Context | None:
+    """The context in which `n` items have the given conditions; None for a model without any.
+
+    A condition the model has and that is not given is its learned null. Raises as `conditions_of`.
     """
-    tensors = tensors_of(run, given or {}, n)
+    tensors, kept = conditions_of(run, given or {}, n)
     conditioner = run.model.conditioner
     if conditioner is None:
         return None
-    context: Context = conditioner(tensors, {}, n)
+    context: Context = conditioner(tensors, kept, n)
     return context
 
 
-def tensors_of(run: Run, given: Mapping[str, Any], n: int) -> dict[str, Tensor]:
-    """Conditions of `n` items that all have the same, (n, *form) each; raises as `context_of`."""
-    for name in given:
-        if name not in run.conditions:
-            raise UsageError(
-                f"this model cannot be given '{name}'{did_you_mean(name, run.conditions)}"
-                + ("" if run.conditions else ": it was trained without conditions (train --given label)")
-            )
-    tensors = {}
-    for name, value in given.items():
-        kind = run.conditions[name]
-        stored = torch.as_tensor(kind.pack(value)).unsqueeze(0)
-        tensors[name] = kind.tensor(stored).to(device_of(run)).expand(n, *kind.shape.form)
-    return tensors
+def tensors_of(run: Run, given: Given, n: int) -> dict[str, Tensor]:
+    """The conditions of `conditions_of` where every item has all that any has."""
+    return conditions_of(run, given, n)[0]
+
+
+def conditions_of(run: Run, given: Given, n: int) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+    """Conditions of `n` items, (n, *form) each, and which items have them, (n,) bool.
+
+    Arguments:
+        given: one mapping for all items, or one each; None in place of a value is the same as no value.
+
+    Raises UsageError for a condition the model does not have, and for more or fewer mappings than items;
+    DataError for a value its kind does not have.
+    """
+    rows = [given] if isinstance(given, Mapping) else list(given)
+    if not isinstance(given, Mapping) and len(rows) != n:
+        raise UsageError(
+            f"conditions for {len(rows)} items, and there are {n}: give each its own, or all one"
+        )
+    made: dict[tuple[str, int], Tensor] = {}
+    tensors, kept = {}, {}
+    device = device_of(run)
+    for name in dict.fromkeys(name for row in rows for name, value in row.items() if value is not None):
+        kind = _condition(run, name)
+        there = [row.get(name) is not None for row in rows]
+        for row in rows:
+            key = (name, id(row[name])) if row.get(name) is not None else None
+            if key is not None and key not in made:
+                made[key] = torch.tensor(packed(name, kind, row[name]))  # a copy: it is the caller's
+        known = [made[name, id(row[name])] if has else None for row, has in zip(rows, there, strict=True)]
+        blank = torch.zeros_like(next(one for one in known if one is not None))
+        stored = torch.stack([blank if one is None else one for one in known])
+        tensors[name] = kind.tensor(stored).to(device).expand(n, *kind.shape.form)
+        kept[name] = torch.tensor(there, device=device).expand(n)
+    return tensors, kept
+
+
+def _condition(run: Run, name: str) -> Kind:
+    if name not in run.conditions:
+        raise UsageError(
+            f"this model cannot be given '{name}'{did_you_mean(name, run.conditions)}"
+            + ("" if run.conditions else ": it was trained without conditions (train --given label)")
+        )
+    return run.conditions[name]
+
+
+def packed(name: str, kind: Kind, value: Any) -> np.ndarray[Any, Any]:
+    """A condition as it was said, as its kind's stored array; DataError with the condition's name.
+
+    A picture is scaled to the kind's size, and refused where that would cut it.
+    """
+    from ectype.kinds.image import Image
+
+    try:
+        if isinstance(kind, Image):
+            _uncut(kind, value)
+        return kind.pack(value)
+    except DataError as error:
+        raise DataError(f"{name}: {error}") from None
+
+
+def _uncut(kind: Image, value: Any) -> None:
+    from PIL import Image as Pillow
+
+    from ectype.kinds.image import same_aspect
+    from ectype.kinds.pixels import MODES, upright_size
+
+    if isinstance(value, str | Path):
+        if not Path(value).is_file():
+            raise DataError(f"{value}: there is no such file; give the path of a picture")
+        try:
+            with Pillow.open(value) as picture:
+                size = upright_size(picture)
+        except OSError as error:
+            raise DataError(f"{value}: no readable picture ({error})") from None
+    elif isinstance(value, Pillow.Image):
+        size = upright_size(value)
+    else:
+        form = np.asarray(value).shape
+        size = form[-2:] if len(form) == 2 or form[:1] and form[0] in MODES else form[:2]
+    if len(size) == 2 and min(size) > 0 and not same_aspect((size[0], size[1]), kind.size):
+        wanted = f"{kind.size[0]}x{kind.size[1]}"
+        raise DataError(
+            f"a picture of {size[0]}x{size[1]} (height x width), where the model knows {wanted}: cut it to "
+            "that aspect, and it is scaled by itself"
+        )
 
 
 def device_of(run: Run) -> torch.device:

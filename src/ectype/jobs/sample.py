@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +10,7 @@ from ectype.errors import UsageError, did_you_mean
 from ectype.jobs import outputs
 
 if TYPE_CHECKING:
+    from ectype.jobs.inputs import Given
     from ectype.runs import Run
 
 OUT = "samples"
@@ -17,9 +18,10 @@ OUT = "samples"
 
 def sample(
     run: Run | str | Path,
-    count: int = 16,
+    count: int | None = None,
     *,
-    given: Mapping[str, str] | None = None,
+    given: Mapping[str, Any] | Sequence[Mapping[str, Any]] | None = None,
+    given_from: Path | None = None,
     each: str | None = None,
     seed: int = 0,
     temperature: float = 1.0,
@@ -30,13 +32,16 @@ def sample(
 ) -> list[Any]:
     """New items from a trained model.
 
-    Item i depends on the seed and i alone: 4 samples are the first 4 of 16. Images and numbers are
-    shown as the mean of p(x | z), tokens and labels are drawn.
+    Item i depends on the seed, its conditions and i alone: 4 samples are the first 4 of 16. Images and
+    numbers are shown as the mean of p(x | z), tokens and labels are drawn.
 
     Arguments:
         run: a run's folder, or its model file.
-        count: how many; with each, of every class.
-        given: conditions all of them have, such as label=7; what is not given is left open.
+        count: how many, 16; with each, of every class; with given_from, of every row, 1.
+        given: conditions all of them have, such as label=7, text="a red circle", outline=drawing.png or
+            tags="red|small"; what is not given is left open. From Python also a list, one mapping per item.
+        given_from: table (.csv, .tsv, .jsonl, .json) whose columns are conditions: one item per row, in a
+            file called as its column file, name or id says.
         each: a condition with named values, such as label: items of every class, one row of the sheet each.
         seed: another seed, other items.
         temperature: below 1 nearer to the typical item, above 1 further from it.
@@ -55,21 +60,52 @@ def sample(
     if out is not None:
         outputs.refuse(out, overwrite)
     run = opened(run)
-    items, names = [], []
-    for value in [None] if each is None else classes(run, each, given):
-        chosen = given if each is None else {**(given or {}), each: str(value)}
+    single = given_from is None and (given is None or isinstance(given, Mapping))
+    many = count if count is not None else 16 if single else 1
+    items = []
+    parts = _parts(run, many, given, given_from, each)
+    for _, conditions, number in parts:
         z = decoding.latents(
-            run, count, given=chosen, seed=seed, temperature=temperature, truncation=truncation
+            run, number, given=conditions, seed=seed, temperature=temperature, truncation=truncation
         )
-        items += decoding.items(run, z, given=chosen, noise=noise, seed=seed)
-        names += [] if value is None else [f"{value}-{i:04d}" for i in range(count)]
+        items += decoding.items(run, z, given=conditions, noise=noise, seed=seed)
     if out is not None:
-        row = None if each is None else count
+        row = None if many == 1 or (single and each is None) else many
+        names = [name for part, _, _ in parts for name in part]
         outputs.put_items(run.kind, items, out, names=names, row=row, overwrite=overwrite)
     return items
 
 
-def classes(run: Run, name: str, given: Mapping[str, str] | None) -> list[str]:
+def _parts(
+    run: Run,
+    count: int,
+    given: Given | None,
+    given_from: Path | None,
+    each: str | None,
+) -> list[tuple[list[str], Given | None, int]]:
+    """What is made with one stream of noise each: files' names, conditions, how many.
+
+    The classes of `each` share their noise, so that a column of the sheet shows what a class changes.
+    """
+    from ectype.jobs.asking import rows_of
+
+    if given_from is None and (given is None or isinstance(given, Mapping)):
+        if each is None:
+            return [([], given, count)]
+        return [
+            ([f"{value}-{i:04d}" for i in range(count)], {**(given or {}), each: value}, count)
+            for value in classes(run, each, given)
+        ]
+    if each is not None:
+        raise UsageError("either every class or the conditions of a list: use one of each and given_from")
+    rows = rows_of(run, given, given_from)
+    if not rows:
+        raise UsageError("a list of conditions without any: give one mapping per item")
+    names = [name if count == 1 else f"{name}-{i:04d}" for name, _ in rows for i in range(count)]
+    return [(names, [row for _, row in rows for _ in range(count)], len(names))]
+
+
+def classes(run: Run, name: str, given: Mapping[str, Any] | None) -> list[str]:
     """The values of a condition that has names for them; UsageError for any other, and one that is given."""
     from ectype.kinds.label import Label
 

@@ -6,7 +6,7 @@ import json
 import shlex
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -39,7 +39,7 @@ def train(
     likelihood: str | None = None,
     prior: str | None = None,
     latent: int | None = None,
-    given: str | None = None,
+    given: Sequence[str] | None = None,
     out: Path | None = None,
     resume: Path | None = None,
     overwrite: bool = False,
@@ -50,13 +50,15 @@ def train(
     """Train a model on data and write its folder: model, samples, numbers, report.
 
     Arguments:
-        source: folder or zip of images, .npy, .npz, idx, hf:owner/name, or digits, shapes, ring, grid.
+        source: folder or zip of images, table that names some (.csv, .jsonl), .npy, .npz, idx, hf:owner/name,
+            or digits, shapes, ring, grid.
         model: family: ae, gan, vae or vaegan.
         network: conv, dcgan or mlp; default: what suits the data.
         likelihood: bernoulli, logistic, normal, laplace or categorical; default: what suits the data.
         prior: normal, mixture, vamp, flow or fitted; default: what suits the family.
         latent: numbers in the code; default: grows with the size of an item.
-        given: conditions by name, such as label; several with commas.
+        given: conditions: label or another column, captions.jsonl:name, or a folder such as outline/; several
+            with commas or given again.
         out: folder for the run; default: a free name under runs/.
         resume: folder of a run to go on with, bit for bit; takes no other option.
         overwrite: replace a run that is already in the folder.
@@ -76,7 +78,7 @@ def train(
         raise UsageError("SOURCE is missing: what to train on, such as a folder of images, or digits")
     request = {
         "source": str(source),
-        "given": given,
+        "given": given if given is None or isinstance(given, str) else list(given),
         "model": model,
         "network": network,
         "likelihood": likelihood,

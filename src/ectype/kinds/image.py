@@ -28,6 +28,8 @@ from ectype.noise import Noise, uniform
 from ectype.shapes import Grid
 
 BINARISE = (None, "static", "dynamic")
+CUT = 1.05
+"""How far a picture's aspect may be from another's, as a factor, to count as the same but for rounding."""
 
 
 @final
@@ -172,3 +174,9 @@ class Image(Kind):
             return cls(int(channels), (int(height), int(width)), bits=int(bits), binarise=state["binarise"])
         except (KeyError, TypeError, ValueError, DataError) as error:
             raise ModelFileError(f"the model file describes no image kind ({error}): damaged") from None
+
+
+def same_aspect(one: tuple[int, int], other: tuple[int, int]) -> bool:
+    """Whether two sizes (height, width) have one aspect, but for what rounding to whole pixels does."""
+    ratio = one[0] * other[1] / (one[1] * other[0])
+    return max(ratio, 1 / ratio) <= CUT

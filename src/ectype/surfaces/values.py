@@ -3,7 +3,8 @@
     int float str bool Path        one word; "none" where None is allowed
     Literal["a", "b"]              one of the words
     tuple[int, ...] Sequence[str]  words with commas between them
-    Mapping[str, str]              NAME=VALUE, several with commas between them or given again
+    Mapping[str, str]              NAME=VALUE, several with commas between them or given again; a comma in a
+                                   value stays where no NAME= follows it, or between double quotes
 
 Unions are tried from the narrowest member to the widest, so "32" for `int | str` is a number. Names
 that no word can stand for (a run, an array) are left out of a union. pydantic does the converting
@@ -13,6 +14,7 @@ and is imported when there is something to convert, never for help.
 from __future__ import annotations
 
 import ast
+import re
 import types
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -32,6 +34,11 @@ _MEANING = {
     "str": "a word",
     "Path": "a path",
 }
+
+
+_BETWEEN_PAIRS = re.compile(r',(?=[^,="]+=)(?=(?:[^"]*"[^"]*")*[^"]*$)')
+"""A comma with NAME= behind it and no open quote before it."""
+_QUOTED = re.compile(r'^"(.*)"$', re.DOTALL)
 
 
 class Wanted:
@@ -74,6 +81,8 @@ class Wanted:
         elif name == "Optional":
             self.nothing = True
             self._add(inner[0])
+        elif name in _SEQUENCES and inner and isinstance(inner[0], ast.Subscript):
+            return  # rows of something: nothing that can be typed
         elif name in _SEQUENCES:
             self.members["sequence"] = (_word(inner[0]) if inner else str, _fixed(name, inner))
         elif name in _MAPPINGS:
@@ -164,10 +173,14 @@ def _fixed(name: str, inner: list[ast.expr]) -> int:
 
 
 def _pairs(words: Sequence[str], value: type) -> Mapping[str, Any] | None:
-    pairs = [part.partition("=") for word in words for part in word.split(",")]
+    pairs = [part.partition("=") for word in words for part in _BETWEEN_PAIRS.split(word)]
     if not all(name.strip() and equals for name, equals, _ in pairs):
         return None
-    found = {name.strip(): _converted(value, text.strip()) for name, _, text in pairs}
+    names = [name.strip() for name, _, _ in pairs]
+    twice = next((name for name in names if names.count(name) > 1), None)
+    if twice is not None:
+        raise UsageError(f"'{twice}' is given twice; once is enough")
+    found = {name.strip(): _converted(value, _QUOTED.sub(r"\1", text.strip())) for name, _, text in pairs}
     return None if None in found.values() else found
 
 
