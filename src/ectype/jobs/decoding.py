@@ -39,12 +39,14 @@ def latents(
     seed: int = 0,
     temperature: float = 1.0,
     truncation: float | None = None,
+    guidance: float = 1.0,
 ) -> Tensor:
     """The first `count` latents (N, D) of a seed under the given conditions.
 
     Arguments:
         temperature: how far a latent lies from the prior's mean, as a multiple of where it was drawn.
         truncation: the furthest any number of a latent lies from it, in the prior's standard deviations.
+        guidance: how strongly conditions act, as `inputs.guided` has it.
     """
     if count < 1:
         raise UsageError(f"count is at least 1, not {count}")
@@ -52,7 +54,7 @@ def latents(
         raise UsageError(f"temperature is 0 or more, not {temperature}")
     drawn = []
     with evaluating(run):
-        context = context_of(run, given, CHUNK)
+        context = context_of(run, given, CHUNK, guidance)
         for start in range(0, count, CHUNK):
             p = run.model.latents(CHUNK, context)
             z = p.draw(PerItem(seed, range(start, start + CHUNK)))
@@ -96,17 +98,24 @@ def numbered(run: Run, numbers: Sequence[int], seed: int = 0) -> Tensor:
 
 
 def items(
-    run: Run, z: Tensor, *, given: Mapping[str, Any] | None = None, noise: bool = False, seed: int = 0
+    run: Run,
+    z: Tensor,
+    *,
+    given: Mapping[str, Any] | None = None,
+    noise: bool = False,
+    seed: int = 0,
+    guidance: float = 1.0,
 ) -> list[Any]:
     """Latents (N, D) decoded to raw items under the given conditions.
 
     Arguments:
         noise: draw x from p(x | z) instead of showing its mean; kinds without a mean always draw.
         seed: of that draw; item i's noise depends on (seed, i) only.
+        guidance: as in `latents`.
     """
     made: list[Any] = []
     with evaluating(run):
-        context = context_of(run, given, CHUNK)
+        context = context_of(run, given, CHUNK, guidance)
         for start in range(0, len(z), CHUNK):
             part = z[start : start + CHUNK].to(device_of(run))
             whole = torch.cat([part, part[-1:].expand(CHUNK - len(part), -1)])

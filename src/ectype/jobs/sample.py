@@ -24,6 +24,7 @@ def sample(
     seed: int = 0,
     temperature: float = 1.0,
     truncation: float | None = None,
+    guidance: float = 1.0,
     noise: bool = False,
     out: Path | None = None,
     overwrite: bool = False,
@@ -42,12 +43,13 @@ def sample(
         temperature: below 1 nearer to the typical item, above 1 further from it.
         truncation: no number of z further from the normal prior's mean than this many of its standard
             deviations; lower is more typical and less varied, 0.5 to 2 is usual.
+        guidance: how strongly conditions act: above 1 more than as trained, and less varied; 0 not at all.
         noise: draw from p(x | z) instead of showing its mean.
         out: folder for one file each and a contact sheet, or one .png (the sheet) or .npz (arrays).
         overwrite: replace files that exist.
 
-    Raises UsageError for a condition the model does not have and a truncation its prior has no room for,
-    DataError for a value it does not know, OutputError where `out` cannot be written.
+    Raises UsageError for a condition the model does not have and a truncation or guidance it has no
+    room for, DataError for a value it does not know, OutputError where `out` cannot be written.
     """
     from ectype.jobs import decoding
     from ectype.jobs.inputs import opened
@@ -58,10 +60,9 @@ def sample(
     items, names = [], []
     for value in [None] if each is None else classes(run, each, given):
         chosen = given if each is None else {**(given or {}), each: str(value)}
-        z = decoding.latents(
-            run, count, given=chosen, seed=seed, temperature=temperature, truncation=truncation
-        )
-        items += decoding.items(run, z, given=chosen, noise=noise, seed=seed)
+        under: dict[str, Any] = {"given": chosen, "seed": seed, "guidance": guidance}
+        z = decoding.latents(run, count, temperature=temperature, truncation=truncation, **under)
+        items += decoding.items(run, z, noise=noise, **under)
         names += [] if value is None else [f"{value}-{i:04d}" for i in range(count)]
     if out is not None:
         row = None if each is None else count
