@@ -48,6 +48,7 @@ MODELS = {
 METRICS = {
     "activity": "metrics.activity:activity",
     "bounds": "metrics.bounds:bounds",
+    "calibration": "metrics.calibration:calibration",
     "fidelity": "metrics.fidelity:fidelity",
     "generation": "metrics.generation:generation",
     "judge": "metrics.judge:judge",
@@ -56,6 +57,7 @@ METRICS = {
 JOBS = {
     "train": "jobs.train:train",
     "sample": "jobs.sample:sample",
+    "classify": "jobs.classify:classify",
     "encode": "jobs.encode:encode",
     "decode": "jobs.decode:decode",
     "reconstruct": "jobs.reconstruct:reconstruct",

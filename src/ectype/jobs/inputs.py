@@ -169,9 +169,7 @@ def check_guidance(run: Run, guidance: float) -> None:
     if not 0 <= guidance < math.inf:
         raise UsageError(f"guidance is 0 or more (1: as trained), not {guidance}")
     if guidance != 1 and run.model.conditioner is None:
-        raise UsageError(
-            "guidance needs conditions: this model was trained without (train --given label)"
-        )
+        raise UsageError("guidance needs conditions: this model was trained without (train --given label)")
 
 
 def tensors_of(run: Run, given: Mapping[str, Any], n: int) -> dict[str, Tensor]:

@@ -5,6 +5,7 @@ better, and what an answer that learned nothing would have got.
 
     activity    what the latent dimensions carry: KL per dimension, active units
     bounds      bounds on log p(x): ELBO, IWAE-K
+    calibration how right and how rightly sure class probabilities are: accuracy, Brier, ECE
     fidelity    how near reconstructions are: MSE, PSNR, SSIM
     generation  how near made items are to real ones: energy, Fréchet, precision, recall, coverage
     judge       which classes are made, as a classifier fitted on the spot sees it
@@ -119,6 +120,13 @@ def mean_error(values: Tensor) -> tuple[float, float | None]:
     if len(values) < 2 or not math.isfinite(mean):
         return mean, None
     return mean, float(values.double().std()) / math.sqrt(len(values))
+
+
+def share_error(hits: Tensor) -> tuple[float, float]:
+    """Share of true among (N,) and its standard error, not 0 at 0 or 1 (Agresti and Coull 1998)."""
+    n, value = len(hits), float(hits.double().mean())
+    p = (value * n + 2) / (n + 4)
+    return value, math.sqrt(p * (1 - p) / (n + 4))
 
 
 def short(value: float) -> str:

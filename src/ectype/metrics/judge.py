@@ -14,12 +14,11 @@ Pfau and Sohl-Dickstein 2017, "Unrolled generative adversarial networks", sectio
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, replace
 
 from torch import Tensor
 
-from ectype.metrics import REAL, Score
+from ectype.metrics import REAL, Score, share_error
 
 LEAST = 100
 """Items below which a share should not be trusted."""
@@ -116,7 +115,7 @@ def _right(classes: tuple[str, ...], probabilities: Tensor, labels: Tensor) -> S
     answers, labels = probabilities.argmax(1)[labelled], labels[labelled]
     if not len(labels):
         return None
-    value, error = _share_of(answers == labels)
+    value, error = share_error(answers == labels)
     floor = float(_shares(labels, len(classes)).max())
     return Score(
         "judge right", value, "", "higher", len(labels), "held-out items", error=error, floor=floor,
@@ -127,7 +126,7 @@ def _right(classes: tuple[str, ...], probabilities: Tensor, labels: Tensor) -> S
 def _agreement(named: Tensor, asked: Tensor, c: int, told: _Told) -> Score:
     """How often items (N,) are judged to be what they were made for; -1 is for nothing."""
     named, asked = named[asked >= 0], asked[asked >= 0]
-    value, error = _share_of(named == asked)
+    value, error = share_error(named == asked)
     return Score(
         "agreement",
         value,
@@ -164,10 +163,3 @@ def _shares(labels: Tensor, c: int) -> Tensor:
 def _apart(shares: Tensor, true: Tensor) -> float:
     """Total variation distance of two rows of shares (C,)."""
     return 0.5 * float((shares - true).abs().sum())
-
-
-def _share_of(hits: Tensor) -> tuple[float, float]:
-    """Share of true among (N,) and its standard error, not 0 at 0 or 1 (Agresti and Coull 1998)."""
-    n, value = len(hits), float(hits.double().mean())
-    p = (value * n + 2) / (n + 4)
-    return value, math.sqrt(p * (1 - p) / (n + 4))
