@@ -47,8 +47,11 @@ MODELS = {
 }
 METRICS = {
     "activity": "metrics.activity:activity",
+    "agreement": "metrics.agreement:agreement",
     "bounds": "metrics.bounds:bounds",
     "calibration": "metrics.calibration:calibration",
+    "conditions": "metrics.conditions:gaps",
+    "diversity": "metrics.diversity:diversity",
     "fidelity": "metrics.fidelity:fidelity",
     "generation": "metrics.generation:generation",
     "judge": "metrics.judge:judge",
