@@ -209,17 +209,6 @@ def test_the_judge_counts_classes_and_names_those_left_out() -> None:
     assert "agreement" not in found
 
 
-def test_agreement_stands_beside_shuffled_labels() -> None:
-    made = of_classes([0, 0, 1, 1, 2, 3] * 20)
-    asked = torch.tensor([0, 0, 1, 2, 2, -1] * 20)
-    found = judged(made, made, asked=asked)["agreement"]
-    assert found.value == pytest.approx(0.8)
-    assert found.n == 100
-    assert found.floor == pytest.approx(0.4 * 0.4 + 0.4 * 0.2 + 0.2 * 0.4)
-    assert found.floor_name == "labels shuffled"
-    assert judged(made, made, asked=torch.full((120,), -1)).keys() == judged(made, made).keys()
-
-
 def test_a_judge_learns_and_is_the_same_for_the_same_seed() -> None:
     data = ec.read("digits")
     first, again, other = Classifier(data), Classifier(data), Classifier(data, seed=1)
@@ -327,22 +316,28 @@ def test_items_made_for_a_label_are_asked_for_it(tmp_path: Path) -> None:
     assert "sorted" not in run.record
     found = make(run, items_of(run, count=30), seed=0)
     data = items_of(run, count=30)
-    assert found.asked is not None
     assert data.labels is not None
-    assert torch.equal(found.asked, data.labels)
+    assert torch.equal(found.given["label"], data.labels)
+    assert bool(found.kept["label"].all())
 
 
 def test_labels_of_model_and_judge_are_matched_by_name() -> None:
     from types import SimpleNamespace
 
-    from ectype.jobs.comparing import renumbered
+    from ectype.jobs.comparing import Made
+    from ectype.jobs.conditioned import asked
     from ectype.kinds.label import Label
+    from ectype.metrics.targets import Target
 
     run: Any = SimpleNamespace(conditions={"label": Label(["cat", "dog", "owl"])})
-    found = renumbered(run, torch.tensor([0, 1, 2, -1]), ("dog", "ant", "cat"))
+    own = Target(Label(["dog", "ant", "cat"]), torch.zeros(1, dtype=torch.int64), torch.ones(1) > 0)
+    none = torch.zeros(4, 1)
+    made = Made(none, none, {"label": torch.tensor([0, 1, 2, 1])}, {"label": torch.arange(4) < 3})
+    found = asked(run, made, "label", own)
     assert found is not None
-    assert found.tolist() == [2, 0, -1, -1]
-    assert renumbered(run, None, ("dog",)) is None
+    assert found[0][:2].tolist() == [2, 0]
+    assert found[1].tolist() == [True, True, False, False]
+    assert asked(run, Made(none, none, {}, {}), "label", own) is None
 
 
 def test_items_that_are_not_finite_become_a_warning(gan: ec.Run, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -16,6 +16,7 @@ PUBLIC = [
     "Run",
     "__version__",
     "build",
+    "classify",
     "decode",
     "edit",
     "encode",

@@ -287,7 +287,7 @@ def test_report_of_a_run(trained: Path) -> None:
     assert path == trained / "report.html"
     text = path.read_text("utf-8")
     found = Checked(text)
-    for words in ("Samples", "Reconstructions", "Latent space", "active units", "kl", "Asked for each class"):
+    for words in ("Samples", "Reconstructions", "Latent space", "active units", "kl", "Asked for each value"):
         assert any(words in w for w in found.words), words
     assert not any("no samples" in w or "no reconstructions" in w for w in found.words)
     assert sum(f"samples of {n}" in text for n in range(10)) == 10

@@ -27,6 +27,7 @@ _PLACES = {
     "EctypeError": "errors",
     "Run": "runs",
     "build": "assembly",
+    "classify": "jobs.classify",
     "decode": "jobs.decode",
     "edit": "jobs.edit",
     "encode": "jobs.encode",

@@ -47,7 +47,11 @@ MODELS = {
 }
 METRICS = {
     "activity": "metrics.activity:activity",
+    "agreement": "metrics.agreement:agreement",
     "bounds": "metrics.bounds:bounds",
+    "calibration": "metrics.calibration:calibration",
+    "conditions": "metrics.conditions:gaps",
+    "diversity": "metrics.diversity:diversity",
     "fidelity": "metrics.fidelity:fidelity",
     "generation": "metrics.generation:generation",
     "judge": "metrics.judge:judge",
@@ -56,6 +60,7 @@ METRICS = {
 JOBS = {
     "train": "jobs.train:train",
     "sample": "jobs.sample:sample",
+    "classify": "jobs.classify:classify",
     "encode": "jobs.encode:encode",
     "decode": "jobs.decode:decode",
     "reconstruct": "jobs.reconstruct:reconstruct",

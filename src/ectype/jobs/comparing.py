@@ -19,11 +19,8 @@ if TYPE_CHECKING:
     from ectype.data.data import Data
     from ectype.jobs.inputs import Items
     from ectype.metrics import Score
-    from ectype.metrics.classifier import Classifier
     from ectype.runs import Run
 
-LABEL = "label"
-"""The condition that a judge of classes can check."""
 SORTED = "sorted"
 """Where the record keeps which made items were judged to be of which class."""
 _EACH = 8  # items of a class that the report shows
@@ -39,29 +36,35 @@ class Made:
     Arguments:
         x: (N, *form) made, in the model's scale.
         real: (N, *form) real ones.
-        asked: (N,) the class each was made for, as the condition numbers them, -1 for none; or None.
+        given: the conditions both have, (N, *form) each, by name.
+        kept: (N,) which of them have it.
     """
 
     x: Tensor
     real: Tensor
-    asked: Tensor | None
+    given: dict[str, Tensor]
+    kept: dict[str, Tensor]
 
 
-def compared(run: Run, items: Items, home: Data | None, *, seed: int, judged: bool) -> list[Score]:
+def compared(
+    run: Run, items: Items, home: Data | None, *, seed: int, judged: bool, guidance: float = 1.0
+) -> list[Score]:
     """The scores of as many made items as `items` has; keeps in the record which are of which class.
 
     Arguments:
         items: real items.
         home: the data the run was trained on, or None where it is not at hand.
         seed: of the noise, the judge and the choice of training items.
-        judged: whether to fit a judge where there are labels.
+        judged: whether to fit a judge where there are labels or other conditions.
+        guidance: how strongly conditions act on what is made.
     """
+    from ectype.jobs.conditioned import varied
     from ectype.metrics.generation import gap, generation
 
     run.record.pop(SORTED, None)
     warnings = [w for w in run.record.get("warnings", ()) if not str(w).startswith(_NOT)]
     run.record["warnings"] = warnings
-    made = make(run, items, seed)
+    made = make(run, items, seed, guidance)
     numbers = _others(items, home, seed)
     try:
         train = None if home is None or not len(numbers) else _x_of(home, numbers, seed)
@@ -73,40 +76,38 @@ def compared(run: Run, items: Items, home: Data | None, *, seed: int, judged: bo
     why = gap(len(made.x), len(made.real))
     if why:
         outputs.tell(f"note: {why}")
-    if judged and home is not None and home.labels is not None:
+    scores += varied(made, train, run, split=items.split, seed=seed)
+    if judged and home is not None:
         scores += _judged(run, made, items, home, numbers[: len(made.x)], seed=seed)
     return scores
 
 
 @torch.inference_mode()
-def make(run: Run, items: Items, seed: int) -> Made:
+def make(run: Run, items: Items, seed: int, guidance: float = 1.0) -> Made:
     """As many items as `items` has, under their conditions, on the CPU."""
     from ectype.jobs.decoding import evaluating, noise_of_pixels, shown
-    from ectype.jobs.inputs import device_of
+    from ectype.jobs.inputs import device_of, guided
     from ectype.noise import PerItem
 
     made: list[Tensor] = []
     real: list[Tensor] = []
-    asked: list[Tensor] = []
+    given: dict[str, list[Tensor]] = {}
+    kept: dict[str, list[Tensor]] = {}
     with evaluating(run):
         for batch in items.batches(_CHUNK, seed):
             start = len(made) * _CHUNK
             numbers = range(start, start + len(batch))
-            context = run.model.condition(batch.to(device_of(run)))
+            context = guided(run, run.model.condition(batch.to(device_of(run))), guidance)
             z = run.model.latents(len(batch), context).draw(PerItem(seed, numbers))
             p = run.model.decode(z.to(device_of(run)), context)
             made.append(shown(run, p, False, noise_of_pixels(seed, numbers)).float().cpu())
             real.append(batch.x)
-            if _asks(run) and LABEL in batch.given:
-                kept = batch.kept.get(LABEL, torch.ones(len(batch), dtype=torch.bool))
-                asked.append(torch.where(kept, batch.given[LABEL], -1))
-    return Made(torch.cat(made), torch.cat(real), torch.cat(asked) if asked else None)
-
-
-def _asks(run: Run) -> bool:
-    from ectype.kinds.label import Label
-
-    return isinstance(run.conditions.get(LABEL), Label)
+            for name in (name for name in run.conditions if name in batch.given):
+                there = torch.ones(len(batch), dtype=torch.bool)
+                given.setdefault(name, []).append(batch.given[name])
+                kept.setdefault(name, []).append(batch.kept.get(name, there))
+    whole = ({name: torch.cat(parts) for name, parts in one.items()} for one in (given, kept))
+    return Made(torch.cat(made), torch.cat(real), *whole)
 
 
 def _others(items: Items, home: Data | None, seed: int) -> Tensor:
@@ -131,49 +132,39 @@ def _x_of(data: Data, numbers: Tensor, seed: int) -> Tensor:
 
 def _judged(run: Run, made: Made, items: Items, home: Data, others: Tensor, *, seed: int) -> list[Score]:
     """What a judge says of the made items."""
+    from ectype.jobs import conditioned
     from ectype.jobs.inputs import device_of
-    from ectype.metrics.classifier import Classifier, why_not
+    from ectype.metrics.classifier import LABEL
+    from ectype.metrics.eye import Eye
     from ectype.metrics.judge import judge
 
-    why = why_not(home)
-    if why:
-        outputs.tell(f"note: {why}")
+    targets = conditioned.targets_of(run, home)
+    if not targets:
         return []
-    classifier = Classifier(home, seed=seed, device=device_of(run))
-    seen = classifier(made.x)
-    scores = judge(
-        classifier.classes,
-        seen,
-        classifier(made.real),
-        _known(classifier, home, seed),
-        others=classifier.of(home, others, seed) if len(others) >= len(made.x) else None,
-        asked=renumbered(run, made.asked, classifier.classes),
-        split=items.split,
-        seed=seed,
-    )
-    if not run.conditions:
-        run.record[SORTED] = _first_of_each(classifier.classes, seen.argmax(1), seed)
-    return scores
+    eye = Eye(home, targets, seed=seed, device=device_of(run))
+    held_out = _held_out(home)
+    answers = eye.of(home, held_out, seed)
+    scores: list[Score] = []
+    if LABEL in targets and home.labels is not None and home.label_kind is not None:
+        classes, seen = home.label_kind.classes, eye(made.x)[LABEL]
+        scores = judge(
+            classes,
+            seen,
+            eye(made.real)[LABEL],
+            (answers[LABEL], home.labels[held_out]),
+            others=eye.of(home, others, seed)[LABEL] if len(others) >= len(made.x) else None,
+            split=items.split,
+            seed=seed,
+        )
+        if not run.conditions:
+            run.record[SORTED] = _first_of_each(classes, seen.argmax(1), seed)
+    return scores + conditioned.judged(run, eye, made, (answers, held_out), split=items.split, seed=seed)
 
 
-def _known(classifier: Classifier, home: Data, seed: int) -> tuple[Tensor, Tensor]:
-    """Class probabilities and labels of items the judge was not fitted on; none where there are none."""
+def _held_out(home: Data) -> Tensor:
+    """Numbers of items the judge was not fitted on; none where there are none."""
     held_out = next((home.splits[s] for s in ("test", "select") if len(home.splits.get(s, ()))), None)
-    numbers = torch.zeros(0, dtype=torch.int64) if held_out is None else held_out[:_KNOWN]
-    labels = numbers if home.labels is None else home.labels[numbers]
-    return classifier.of(home, numbers, seed), labels
-
-
-def renumbered(run: Run, asked: Tensor | None, classes: tuple[str, ...]) -> Tensor | None:
-    """The condition's class numbers (N,) as the judge's, matched by name; -1 for one it does not know."""
-    from ectype.kinds.label import Label
-
-    kind = run.conditions.get(LABEL)
-    if asked is None or not isinstance(kind, Label):
-        return None
-    places = {name: i for i, name in enumerate(classes)}
-    table = torch.tensor([*(places.get(name, -1) for name in kind.classes), -1])
-    return table[asked]  # -1 is the last
+    return torch.zeros(0, dtype=torch.int64) if held_out is None else held_out[:_KNOWN]
 
 
 def _first_of_each(classes: tuple[str, ...], named: Tensor, seed: int) -> dict[str, Any]:

@@ -40,6 +40,7 @@ def latents(
     seed: int = 0,
     temperature: float = 1.0,
     truncation: float | None = None,
+    guidance: float = 1.0,
 ) -> Tensor:
     """The first `count` latents (N, D) of a seed under the given conditions.
 
@@ -47,6 +48,7 @@ def latents(
         given: conditions of all items, or one mapping for each.
         temperature: how far a latent lies from the prior's mean, as a multiple of where it was drawn.
         truncation: the furthest any number of a latent lies from it, in the prior's standard deviations.
+        guidance: how strongly conditions act, as `inputs.guided` has it.
     """
     if count < 1:
         raise UsageError(f"count is at least 1, not {count}")
@@ -54,7 +56,7 @@ def latents(
         raise UsageError(f"temperature is 0 or more, not {temperature}")
     drawn = []
     with evaluating(run):
-        for start, context in _contexts(run, given, count):
+        for start, context in _contexts(run, given, count, guidance):
             p = run.model.latents(CHUNK, context)
             z = p.draw(PerItem(seed, range(start, start + CHUNK)))
             z = z if truncation is None else truncated(p, z, truncation)
@@ -97,7 +99,13 @@ def numbered(run: Run, numbers: Sequence[int], seed: int = 0) -> Tensor:
 
 
 def items(
-    run: Run, z: Tensor, *, given: Given | None = None, noise: bool = False, seed: int = 0
+    run: Run,
+    z: Tensor,
+    *,
+    given: Given | None = None,
+    noise: bool = False,
+    seed: int = 0,
+    guidance: float = 1.0,
 ) -> list[Any]:
     """Latents (N, D) decoded to raw items under the given conditions.
 
@@ -105,10 +113,11 @@ def items(
         given: conditions of all items, or one mapping for each.
         noise: draw x from p(x | z) instead of showing its mean; kinds without a mean always draw.
         seed: of that draw; item i's noise depends on (seed, i) only.
+        guidance: as in `latents`.
     """
     made: list[Any] = []
     with evaluating(run):
-        for start, context in _contexts(run, given, len(z)):
+        for start, context in _contexts(run, given, len(z), guidance):
             part = z[start : start + CHUNK].to(device_of(run))
             whole = torch.cat([part, part[-1:].expand(CHUNK - len(part), -1)])
             stream = noise_of_pixels(seed, range(start, start + CHUNK))
@@ -117,17 +126,19 @@ def items(
     return made
 
 
-def _contexts(run: Run, given: Given | None, count: int) -> Iterator[tuple[int, Context | None]]:
+def _contexts(
+    run: Run, given: Given | None, count: int, guidance: float
+) -> Iterator[tuple[int, Context | None]]:
     """Where each chunk of `count` items starts, and its context; a last chunk is filled up."""
     if given is None or isinstance(given, Mapping):
-        context = context_of(run, given, CHUNK)
+        context = context_of(run, given, CHUNK, guidance)
         yield from ((start, context) for start in range(0, count, CHUNK))
         return
     if len(given) != count:
         raise UsageError(f"conditions for {len(given)} items, and there are {count}")
     for start in range(0, count, CHUNK):
         part = list(given[start : start + CHUNK])
-        yield start, context_of(run, part + part[-1:] * (CHUNK - len(part)), CHUNK)
+        yield start, context_of(run, part + part[-1:] * (CHUNK - len(part)), CHUNK, guidance)
 
 
 def shown(run: Run, p: Distribution, noise: bool, stream: PerItem) -> Tensor:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -37,6 +38,7 @@ def evaluate(
     count: int | None = None,
     made: int | None = None,
     judge: bool = True,
+    guidance: float = 1.0,
     seed: int = 0,
     device: str = "auto",
 ) -> list[Score]:
@@ -45,7 +47,9 @@ def evaluate(
     ELBO and IWAE bound, bits/dim, KL and active units exist for models whose codes have a density;
     MSE, PSNR and SSIM for all that can read. Energy and Fréchet distance, precision, recall, density and
     coverage exist for all: as many made items as real ones, under the same conditions. Where the data
-    has labels, a classifier fitted on the spot says which classes are made. The scores are kept in the
+    has labels, a classifier fitted on the spot says which classes are made. For a model with conditions, what
+    shuffling them costs says whether they are read; agreement, as a judge fitted on the spot sees it, and
+    diversity within a condition say whether what is made heeds them. The scores are kept in the
     run's folder: evaluation.json holds the last evaluation, record.json the last of each split.
 
     Arguments:
@@ -55,7 +59,9 @@ def evaluate(
         samples: K of the IWAE bound; more is tighter and takes longer.
         count: items at most; default: all to read, 2,000 to compare made ones with.
         made: made items at most; default: count, or 2,000.
-        judge: fit a classifier where there are labels (up to half a minute).
+        judge: fit a judge where there are labels or conditions (up to a minute).
+        guidance: how strongly conditions act on what is made; any but 1 measures made items only, and the
+            names of the scores say so.
         seed: of the noise.
         device: auto, cpu, cuda, …
 
@@ -63,23 +69,30 @@ def evaluate(
     OutputError where the run's folder cannot be written.
     """
     from ectype.hardware import choose_device
+    from ectype.jobs import conditioned
     from ectype.jobs.comparing import compared
-    from ectype.jobs.inputs import device_of, items_of, opened
+    from ectype.jobs.inputs import check_guidance, device_of, items_of, opened
+    from ectype.metrics.conditions import GUIDED
 
     for name, value in (("samples", samples), ("count", count), ("made", made)):
         if value is not None and value < 1:
             raise UsageError(f"{name} is at least 1, not {value}")
     run = opened(run)
+    check_guidance(run, guidance)
     found = items_of(run, source, split=split)
     home = _home(run, found, own=source is None)
     before = device_of(run)
     run.model.to(choose_device(device)).eval()
     try:
-        scores = _read(run, found.first(count), home, samples, seed)
-        scores += compared(run, found.first(made or count or _MADE), home, seed=seed, judged=judge)
+        scores = _read(run, found.first(count), home, samples, seed) if guidance == 1 else []
+        few = found.first(made or count or _MADE)
+        scores += compared(run, few, home, seed=seed, judged=judge, guidance=guidance)
     finally:
         run.model.to(before)
+    if guidance != 1:
+        scores = [replace(s, name=f"{s.name}{GUIDED}{guidance:g})") for s in scores]
     outputs.tell_scores(scores)
+    conditioned.warn(scores)
     _keep(run, scores)
     return scores
 
@@ -99,6 +112,7 @@ def _read(run: Run, items: Items, home: Data | None, samples: int, seed: int) ->
 
 def _bounded(run: Run, model: Autoencoder, items: Items, samples: int, seed: int) -> list[Score]:
     """What only a model with densities has: bounds, bits/dim, KL and active units."""
+    from ectype.jobs.conditioned import gap_scores
     from ectype.jobs.inputs import device_of
     from ectype.metrics.activity import activity
     from ectype.metrics.bounds import bounds
@@ -115,7 +129,8 @@ def _bounded(run: Run, model: Autoencoder, items: Items, samples: int, seed: int
         note=f"log p(x | {known}) of items that have it" if known else "",
     )
     batches = (b.to(device) for b in items.batches(seed=seed))
-    return scores + activity(model, batches, split=items.split, seed=seed)
+    scores += activity(model, batches, split=items.split, seed=seed)
+    return scores + gap_scores(run, model, items, samples=samples, seed=seed)
 
 
 def bound_scores(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -146,17 +147,36 @@ Given = Mapping[str, Any] | Sequence[Mapping[str, Any]]
 """Conditions by name: what all items have, or what each one has."""
 
 
-def context_of(run: Run, given: Given | None, n: int) -> Context | None:
+def context_of(run: Run, given: Given | None, n: int, guidance: float = 1.0) -> Context | None:
     """The context in which `n` items have the given conditions; None for a model without any.
 
-    A condition the model has and that is not given is its learned null. Raises as `conditions_of`.
+    A condition the model has and that is not given is its learned null. Raises as `conditions_of`, and
+    UsageError for guidance the model cannot have.
     """
     tensors, kept = conditions_of(run, given or {}, n)
     conditioner = run.model.conditioner
-    if conditioner is None:
-        return None
-    context: Context = conditioner(tensors, kept, n)
-    return context
+    context: Context | None = None if conditioner is None else conditioner(tensors, kept, n)
+    return guided(run, context, guidance)
+
+
+def guided(run: Run, context: Context | None, guidance: float) -> Context | None:
+    """The context with its distance from the one in which nothing is given times `guidance`.
+
+    Raises UsageError for a negative number, and for any but 1 where the model has no conditions.
+    """
+    check_guidance(run, guidance)
+    conditioner = run.model.conditioner
+    if guidance == 1 or context is None or conditioner is None:
+        return context
+    return context.guided(conditioner({}, {}, len(context.vector)), guidance)
+
+
+def check_guidance(run: Run, guidance: float) -> None:
+    """Raise UsageError for guidance this model cannot have."""
+    if not 0 <= guidance < math.inf:
+        raise UsageError(f"guidance is 0 or more (1: as trained), not {guidance}")
+    if guidance != 1 and run.model.conditioner is None:
+        raise UsageError("guidance needs conditions: this model was trained without (train --given label)")
 
 
 def tensors_of(run: Run, given: Given, n: int) -> dict[str, Tensor]:

@@ -42,6 +42,7 @@ class Pictures:
         samples: the first samples, in order.
         by_label: class → some samples of it.
         by_whom: how those came to be of that class, in a sentence.
+        by_item: (conditions in words, picture) of held-out items and what is made under the same.
         pairs: (caption, picture) of originals and reconstructions.
         codes: (N, D) posterior means, or None.
         labels: one name per code, or none at all.
@@ -55,6 +56,7 @@ class Pictures:
     samples: Pillow.Image | None = None
     by_label: dict[str, Pillow.Image] = field(default_factory=dict)
     by_whom: str = ""
+    by_item: list[tuple[str, Pillow.Image]] = field(default_factory=list)
     pairs: list[tuple[str, Pillow.Image]] = field(default_factory=list)
     codes: np.ndarray[Any, Any] | None = None
     labels: list[str] = field(default_factory=list)
@@ -69,6 +71,7 @@ def draw(run: Run) -> Pictures:
     """Everything a report can show of a run."""
     from ectype.jobs.decoding import evaluating
     from ectype.jobs.inputs import own_data
+    from ectype.jobs.sheets import by_item
     from ectype.models import Autoencoder
 
     problems: list[str] = []
@@ -80,6 +83,7 @@ def draw(run: Run) -> Pictures:
     try:
         data = own_data(run)
         made["notes"] = list(data.notes)
+        made["by_item"] = by_item(run, data)
         if isinstance(run.model, Autoencoder):
             with evaluating(run):
                 made |= _read(run.model, data)
@@ -95,18 +99,11 @@ def _samples(run: Run) -> Pillow.Image:
 
 
 def _asked(run: Run) -> dict[str, Any]:
-    """The first samples of each value of the first condition that has names for its values."""
-    from ectype.jobs.sample import sample
-    from ectype.kinds.label import Label
+    """The first samples of each value of the conditions that have names for their values."""
+    from ectype.jobs.sheets import by_value
 
-    for name, kind in run.conditions.items():
-        if isinstance(kind, Label):
-            rows = {
-                str(value): run.kind.sheet(sample(run, ROW, given={name: value}, seed=0), ROW)
-                for value in kind.classes[:CLASSES]
-            }
-            return {"by_label": rows, "by_whom": "Asked for each class: seeds 0 to 7, uncurated."}
-    return {}
+    rows = by_value(run)
+    return {"by_label": rows, "by_whom": "Asked for each value: seeds 0 to 7, uncurated."} if rows else {}
 
 
 def _sorted(run: Run) -> dict[str, Any]:

@@ -139,7 +139,11 @@ def warnings_of(record: Mapping[str, Any], scores: Sequence[Score], pictures: Pi
 def _judged(score: Score) -> list[str]:
     """What is wrong with one number, if anything."""
     from ectype.metrics import REAL
+    from ectype.metrics.conditions import GUIDED, warning
 
+    said = warning(score)
+    if said or GUIDED in score.name:  # what guidance does is a trade that was asked for
+        return [said] if said else []
     if score.name == "active units":
         total = int(score.unit.removeprefix("of ") or 0)
         if score.value < 0.1 * total or score.value == 0:

@@ -26,6 +26,7 @@ def sample(
     seed: int = 0,
     temperature: float = 1.0,
     truncation: float | None = None,
+    guidance: float = 1.0,
     noise: bool = False,
     out: Path | None = None,
     overwrite: bool = False,
@@ -47,12 +48,13 @@ def sample(
         temperature: below 1 nearer to the typical item, above 1 further from it.
         truncation: no number of z further from the normal prior's mean than this many of its standard
             deviations; lower is more typical and less varied, 0.5 to 2 is usual.
+        guidance: how strongly conditions act: above 1 more than as trained, and less varied; 0 not at all.
         noise: draw from p(x | z) instead of showing its mean.
         out: folder for one file each and a contact sheet, or one .png (the sheet) or .npz (arrays).
         overwrite: replace files that exist.
 
-    Raises UsageError for a condition the model does not have and a truncation its prior has no room for,
-    DataError for a value it does not know, OutputError where `out` cannot be written.
+    Raises UsageError for a condition the model does not have and a truncation or guidance it has no
+    room for, DataError for a value it does not know, OutputError where `out` cannot be written.
     """
     from ectype.jobs import decoding
     from ectype.jobs.inputs import opened
@@ -65,10 +67,9 @@ def sample(
     items = []
     parts = _parts(run, many, given, given_from, each)
     for _, conditions, number in parts:
-        z = decoding.latents(
-            run, number, given=conditions, seed=seed, temperature=temperature, truncation=truncation
-        )
-        items += decoding.items(run, z, given=conditions, noise=noise, seed=seed)
+        under: dict[str, Any] = {"given": conditions, "seed": seed, "guidance": guidance}
+        z = decoding.latents(run, number, temperature=temperature, truncation=truncation, **under)
+        items += decoding.items(run, z, noise=noise, **under)
     if out is not None:
         row = None if many == 1 or (single and each is None) else many
         names = [name for part, _, _ in parts for name in part]

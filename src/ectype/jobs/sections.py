@@ -35,6 +35,13 @@ def samples(pictures: Pictures, scores: Sequence[Score] = ()) -> str:
         rows = "".join(page.labelled_row(name, picture) for name, picture in pictures.by_label.items())
         more = f" The first {CLASSES} classes." if len(pictures.by_label) >= CLASSES else ""
         pieces.append(page.figure(rows, f"{pictures.by_whom}{more}"))
+    if pictures.by_item:
+        rows = "".join(page.labelled_row(words, picture) for words, picture in pictures.by_item)
+        caption = (
+            "Under the conditions of held-out items, the first in order: the item itself (after "
+            "conditions that are pictures), then what is made, seeds 0 to 6."
+        )
+        pieces.append(page.figure(rows, caption))
     pieces += [page.paragraph(line) for line in in_words(scores)]
     return page.section("Samples", *pieces)
 

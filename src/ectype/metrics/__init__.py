@@ -4,7 +4,11 @@ A number alone says nothing. A `Score` says on what it was computed, how sure it
 better, and what an answer that learned nothing would have got.
 
     activity    what the latent dimensions carry: KL per dimension, active units
+    agreement   whether made items are what they were asked to be: classes, tags, numbers
     bounds      bounds on log p(x): ELBO, IWAE-K
+    calibration how right and how rightly sure class probabilities are: accuracy, Brier, ECE
+    conditions  whether a model reads its conditions: what shuffling them costs
+    diversity   how various what is made under one condition is
     fidelity    how near reconstructions are: MSE, PSNR, SSIM
     generation  how near made items are to real ones: energy, Fréchet, precision, recall, coverage
     judge       which classes are made, as a classifier fitted on the spot sees it
@@ -119,6 +123,13 @@ def mean_error(values: Tensor) -> tuple[float, float | None]:
     if len(values) < 2 or not math.isfinite(mean):
         return mean, None
     return mean, float(values.double().std()) / math.sqrt(len(values))
+
+
+def share_error(hits: Tensor) -> tuple[float, float]:
+    """Share of true among (N,) and its standard error, not 0 at 0 or 1 (Agresti and Coull 1998)."""
+    n, value = len(hits), float(hits.double().mean())
+    p = (value * n + 2) / (n + 4)
+    return value, math.sqrt(p * (1 - p) / (n + 4))
 
 
 def short(value: float) -> str:

@@ -4,22 +4,20 @@
     classes made  classes that at least one made item belongs to
     class shares  ½ Σ_c |share of c among made items - share of c among real ones|, both as judged
     confidence    mean of the largest class probability; below real items': neither one thing nor another
-    agreement     share of items made for a class that are judged to be of it
 
 The total variation distance of the shares is 0 where the classes are as frequent as in the data, and 1
 where nothing of the data is made. Counting the modes a classifier finds is the protocol of Metz, Poole,
 Pfau and Sohl-Dickstein 2017, "Unrolled generative adversarial networks", section 3.3.1. The judge is
-`classifier.Classifier`.
+`eye.Eye`.
 """
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, replace
 
 from torch import Tensor
 
-from ectype.metrics import REAL, Score
+from ectype.metrics import REAL, Score, share_error
 
 LEAST = 100
 """Items below which a share should not be trusted."""
@@ -33,7 +31,6 @@ def judge(
     known: tuple[Tensor, Tensor],
     *,
     others: Tensor | None = None,
-    asked: Tensor | None = None,
     split: str = "test",
     seed: int = 0,
 ) -> list[Score]:
@@ -45,16 +42,15 @@ def judge(
         real: (M, C) those for real items of the split.
         known: (L, C) those for items it was not fitted on, and their labels (L,), -1 where missing.
         others: (N, C) those for further real items: what real items get.
-        asked: (N,) class number each item was made for, -1 for none; None: nobody asked.
         split: which part of the data `real` is.
         seed: of what was made and of the judge.
     """
     right = _right(classes, *known)
     told = "" if right is None else f"the judge is right on {right.value:.1%} of {right.n:,} real items"
-    found = _classes_made(classes, made, real, others, _Told(split, seed, told))
-    if asked is not None and bool((asked >= 0).any()):
-        found.append(_agreement(made.argmax(1), asked, len(classes), _Told(split, seed, told)))
-    return [*([right] if right else []), *found]
+    return [
+        *([right] if right else []),
+        *_classes_made(classes, made, real, others, _Told(split, seed, told)),
+    ]
 
 
 @dataclass(frozen=True)
@@ -116,32 +112,12 @@ def _right(classes: tuple[str, ...], probabilities: Tensor, labels: Tensor) -> S
     answers, labels = probabilities.argmax(1)[labelled], labels[labelled]
     if not len(labels):
         return None
-    value, error = _share_of(answers == labels)
+    value, error = share_error(answers == labels)
     floor = float(_shares(labels, len(classes)).max())
     return Score(
         "judge right", value, "", "higher", len(labels), "held-out items", error=error, floor=floor,
         floor_name="commonest label", least=LEAST, note="a small classifier fitted to the train split",
     )  # fmt: skip
-
-
-def _agreement(named: Tensor, asked: Tensor, c: int, told: _Told) -> Score:
-    """How often items (N,) are judged to be what they were made for; -1 is for nothing."""
-    named, asked = named[asked >= 0], asked[asked >= 0]
-    value, error = _share_of(named == asked)
-    return Score(
-        "agreement",
-        value,
-        "",
-        "higher",
-        len(asked),
-        told.split,
-        told.seed,
-        error=error,
-        floor=float((_shares(named, c) * _shares(asked, c)).sum()),
-        floor_name="labels shuffled",
-        least=LEAST,
-        note=told.note("made for a label and judged to be of it"),
-    )
 
 
 def _missing(classes: tuple[str, ...], shares: Tensor, true: Tensor) -> str:
@@ -164,10 +140,3 @@ def _shares(labels: Tensor, c: int) -> Tensor:
 def _apart(shares: Tensor, true: Tensor) -> float:
     """Total variation distance of two rows of shares (C,)."""
     return 0.5 * float((shares - true).abs().sum())
-
-
-def _share_of(hits: Tensor) -> tuple[float, float]:
-    """Share of true among (N,) and its standard error, not 0 at 0 or 1 (Agresti and Coull 1998)."""
-    n, value = len(hits), float(hits.double().mean())
-    p = (value * n + 2) / (n + 4)
-    return value, math.sqrt(p * (1 - p) / (n + 4))

@@ -1,0 +1,58 @@
+"""Guidance: how strongly conditions act on what is made."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+import ectype as ec
+from ectype.errors import UsageError
+from ectype.jobs.inputs import context_of
+from ectype.jobs.sample import sample
+
+
+def trained(given: list[str] | None, model: str = "vae") -> ec.Run:
+    data = ec.read("digits", given=given)
+    built = ec.build(model, data, network="mlp", latent=4, hidden=(32,))
+    for _ in ec.fit(built, data, steps=20):
+        pass
+    return ec.Run.of(built, data)
+
+
+@pytest.fixture(scope="module")
+def run() -> ec.Run:
+    return trained(["label"])
+
+
+def pixels(items: list[object]) -> np.ndarray:
+    return np.stack([np.asarray(item, np.int64) for item in items])
+
+
+def test_one_is_the_model_as_it_was_trained(run: ec.Run) -> None:
+    plain = pixels(sample(run, 5, given={"label": "3"}))
+    assert np.array_equal(plain, pixels(sample(run, 5, given={"label": "3"}, guidance=1)))
+    assert not np.array_equal(plain, pixels(sample(run, 5, given={"label": "3"}, guidance=4)))
+
+
+def test_zero_is_as_if_nothing_were_given(run: ec.Run) -> None:
+    free = pixels(sample(run, 5))
+    assert np.array_equal(free, pixels(sample(run, 5, given={"label": "3"}, guidance=0)))
+    assert np.array_equal(free, pixels(sample(run, 5, guidance=3)))  # nothing given: nowhere to move to
+
+
+def test_the_context_moves_along_a_line(run: ec.Run) -> None:
+    at = {s: context_of(run, {"label": "3"}, 2, s) for s in (0.0, 1.0, 2.5)}
+    zero, one, far = (c.vector for c in at.values() if c is not None)
+    torch.testing.assert_close(far - zero, 2.5 * (one - zero))
+
+
+def test_what_guidance_cannot_be(run: ec.Run, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"guidance is 0 or more \(1: as trained\), not -1"):
+        sample(run, 1, given={"label": "3"}, guidance=-1)
+    with pytest.raises(UsageError, match="guidance is 0 or more"):
+        sample(run, 1, given={"label": "3"}, guidance=float("nan"))
+    with pytest.raises(UsageError, match="guidance needs conditions: this model was trained without"):
+        sample(trained(None, "gan"), 1, guidance=2)
