@@ -12,6 +12,7 @@ from typing import Any
 from ectype.errors import UsageError, did_you_mean
 
 KINDS = {
+    "derived": "kinds.derived:Derived",
     "image": "kinds.image:Image",
     "label": "kinds.label:Label",
     "vector": "kinds.vector:Vector",

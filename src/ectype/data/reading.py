@@ -13,6 +13,7 @@ from ectype.catalog import DATASETS
 from ectype.data import fitting
 from ectype.data.columns import conditions, factors, labels
 from ectype.data.data import Data
+from ectype.data.derived import derived, made
 from ectype.data.found import Found
 from ectype.data.pictures import Size
 from ectype.data.sources import HUB, name_of, open_source
@@ -20,6 +21,7 @@ from ectype.data.splits import digests, split
 from ectype.data.store import chunks
 from ectype.errors import DataError, UsageError, did_you_mean
 from ectype.kinds import Kind
+from ectype.kinds.derived import Derived
 from ectype.kinds.image import BINARISE
 from ectype.kinds.label import Label
 
@@ -81,7 +83,9 @@ def read(
         "seed": seed,
     }
     data = described(found, fitted, store, parts, strict=strict, where=where)
-    data.given = conditions(found, names_of(given), where, strict)
+    own = derived(names_of(given), found.columns, fitted, len(store), where)
+    named = [name for name in names_of(given) if name not in own]
+    data.given = {**own, **conditions(found, named, where, strict)}
     data.source = _source(source, options, parts, hashes)
     return data
 
@@ -195,8 +199,9 @@ def read_with(
     store = fitting.by_kind(found, kind, where, strict=strict, limit=limit, seed=seed)
     parts = {"all": torch.arange(len(store))}
     data = described(found, kind, store, parts, strict=strict, where=where, label_kind=label_kind)
-    wanted = dict(conditions or {})
-    data.given = _known(found, wanted, where, strict)
+    own = {n: made(c, len(store)) for n, c in (conditions or {}).items() if isinstance(c, Derived)}
+    wanted = {name: c for name, c in (conditions or {}).items() if name not in own}
+    data.given = {**own, **_known(found, wanted, where, strict)}
     data.source = {"path": str(source) if isinstance(source, str | Path) else None}
     return data
 
