@@ -21,6 +21,7 @@ PUBLIC = [
     "encode",
     "evaluate",
     "fit",
+    "inpaint",
     "interpolate",
     "invert",
     "load",
@@ -29,6 +30,7 @@ PUBLIC = [
     "report",
     "sample",
     "train",
+    "translate",
 ]
 
 

@@ -12,7 +12,7 @@ import torch
 from ectype.catalog import DATASETS
 from ectype.data import fitting
 from ectype.data.columns import conditions, factors, labels
-from ectype.data.data import Data
+from ectype.data.data import Condition, Data
 from ectype.data.derived import derived, made
 from ectype.data.found import Found
 from ectype.data.pictures import Size
@@ -83,11 +83,15 @@ def read(
         "seed": seed,
     }
     data = described(found, fitted, store, parts, strict=strict, where=where)
-    own = derived(names_of(given), found.columns, fitted, len(store), where)
-    named = [name for name in names_of(given) if name not in own]
-    data.given = {**own, **conditions(found, named, where, strict)}
+    data.given = _given(found, names_of(given), data, where, strict)
     data.source = _source(source, options, parts, hashes)
     return data
+
+
+def _given(found: Found, names: list[str], data: Data, where: str, strict: bool) -> dict[str, Condition]:
+    """The conditions of these names: made from the items, or the source's columns."""
+    own = derived(names, found.columns, data.kind, len(data), where)
+    return {**own, **conditions(found, [name for name in names if name not in own], where, strict)}
 
 
 def _check(kind: str | None, binarise: str | None) -> None:
