@@ -22,6 +22,7 @@ PUBLIC = [
     "encode",
     "evaluate",
     "fit",
+    "inpaint",
     "interpolate",
     "invert",
     "load",
@@ -30,6 +31,7 @@ PUBLIC = [
     "report",
     "sample",
     "train",
+    "translate",
 ]
 
 

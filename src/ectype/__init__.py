@@ -33,6 +33,7 @@ _PLACES = {
     "encode": "jobs.encode",
     "evaluate": "jobs.evaluate",
     "fit": "training.loop",
+    "inpaint": "jobs.inpaint",
     "interpolate": "jobs.interpolate",
     "invert": "jobs.invert",
     "load": "runs",
@@ -41,6 +42,7 @@ _PLACES = {
     "report": "jobs.report",
     "sample": "jobs.sample",
     "train": "jobs.train",
+    "translate": "jobs.translate",
 }
 
 __all__ = ["__version__", *_PLACES]

@@ -13,6 +13,7 @@ from ectype.errors import UsageError, did_you_mean
 
 KINDS = {
     "attributes": "kinds.attributes:Attributes",
+    "derived": "kinds.derived:Derived",
     "image": "kinds.image:Image",
     "label": "kinds.label:Label",
     "text": "kinds.text:Text",
@@ -53,6 +54,7 @@ METRICS = {
     "conditions": "metrics.conditions:gaps",
     "diversity": "metrics.diversity:diversity",
     "fidelity": "metrics.fidelity:fidelity",
+    "fills": "metrics.fills:fills",
     "generation": "metrics.generation:generation",
     "judge": "metrics.judge:judge",
     "probes": "metrics.probes:probes",
@@ -66,6 +68,8 @@ JOBS = {
     "reconstruct": "jobs.reconstruct:reconstruct",
     "interpolate": "jobs.interpolate:interpolate",
     "edit": "jobs.edit:edit",
+    "inpaint": "jobs.inpaint:inpaint",
+    "translate": "jobs.translate:translate",
     "invert": "jobs.invert:invert",
     "evaluate": "jobs.evaluate:evaluate",
     "report": "jobs.report:report",

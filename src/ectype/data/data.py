@@ -13,6 +13,7 @@ from ectype.data.batch import Batch
 from ectype.data.store import Resident, Store
 from ectype.errors import UsageError, did_you_mean
 from ectype.kinds import Kind
+from ectype.kinds.derived import Derived
 from ectype.kinds.image import Image
 from ectype.kinds.label import Label
 from ectype.noise import Noise, PerItem
@@ -27,13 +28,19 @@ class Condition:
 
     Arguments:
         kind: what it is.
-        stored: (N, *stored form); anything where it is missing.
+        stored: (N, *stored form); anything where it is missing. (N, 0) of a derived kind.
         present: (N,) bool.
     """
 
     kind: Kind
     stored: Tensor
     present: Tensor
+
+    def of(self, at: Tensor, x: Tensor, noise: Noise) -> Tensor:
+        """The condition (B, *form) of the items of these numbers (B,), whose x is (B, *form of the item)."""
+        if isinstance(self.kind, Derived):
+            return self.kind.derive(x, noise)
+        return self.kind.tensor(self.stored.index_select(0, at))
 
 
 @final
@@ -94,13 +101,14 @@ class Data:
         x = self.kind.tensor(self.store.gather(at), noise)
         given, kept = {}, {}
         for name, condition in self.given.items():
-            given[name] = condition.kind.tensor(condition.stored.index_select(0, at))
+            given[name] = condition.of(at, x, noise)
             kept[name] = condition.present.index_select(0, at)
         return Batch(x, given, kept, index=at)
 
     def batches(self, split: str, size: int, seed: int = 0) -> Iterator[Batch]:
         """A split once, in order; the noise of item i depends on (seed, i) only."""
         drawn = isinstance(self.kind, Image) and self.kind.binarise == "dynamic"
+        drawn = drawn or any(isinstance(kind, Derived) for kind in self.conditions.values())
         for at in self.split(split).split(size):
             yield self.batch(at, PerItem(seed, at.tolist()) if drawn else None)
 

@@ -16,6 +16,7 @@ from ectype.data.asking import Asked, asked_for
 from ectype.data.beside import attach, homes
 from ectype.data.columns import conditions, factors, known, labels
 from ectype.data.data import Condition, Data
+from ectype.data.derived import derived, made
 from ectype.data.found import Found
 from ectype.data.pictures import Size
 from ectype.data.sources import HUB, name_of, open_source
@@ -23,6 +24,7 @@ from ectype.data.splits import digests, split
 from ectype.data.store import Store, chunks
 from ectype.errors import DataError, UsageError, did_you_mean
 from ectype.kinds import Kind
+from ectype.kinds.derived import Derived
 from ectype.kinds.image import BINARISE
 from ectype.kinds.label import Label
 
@@ -76,7 +78,9 @@ def read(
     }
     data = described(found, fitted, store, parts, strict=strict, where=where)
     wanted = {one.name: one.kind for one in asked}
-    data.given = conditions(found, wanted, where, item=fitted, strict=strict, limit=limit)
+    own = derived(list(wanted), found.columns, fitted, len(data), where)
+    columns = {name: kind for name, kind in wanted.items() if name not in own}
+    data.given = {**own, **conditions(found, columns, where, item=fitted, strict=strict, limit=limit)}
     data.source = _source(source, options, parts, hashes) | {"conditions": _digest(data)}
     return data
 
@@ -221,7 +225,9 @@ def read_with(
     store = fitting.by_kind(found, kind, where, strict=strict, limit=limit, seed=seed)
     parts = {"all": torch.arange(len(store))}
     data = described(found, kind, store, parts, strict=strict, where=where, label_kind=label_kind)
-    data.given = _known(found, wanted, where, kind, strict=strict, limit=limit)
+    own = {n: made(c, len(store)) for n, c in wanted.items() if isinstance(c, Derived)}
+    columns = {name: c for name, c in wanted.items() if name not in own}
+    data.given = {**own, **_known(found, columns, where, kind, strict=strict, limit=limit)}
     data.source = {"path": str(source) if isinstance(source, str | Path) else None}
     return data
 

@@ -11,6 +11,7 @@ from ectype.jobs import outputs
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from PIL.Image import Image
     from torch import Tensor
 
     from ectype.jobs.inputs import Items
@@ -125,6 +126,11 @@ def put_compared(
     Arguments:
         rows: lists of equally many raw items, originals first.
     """
+    put_beside(kind, rows[-1], COMPARISON, blocks(kind, rows), out, names=names, overwrite=overwrite)
+
+
+def blocks(kind: Kind, rows: Sequence[Sequence[Any]]) -> Image:
+    """One sheet of the first 64 items of equally long rows, one above the other."""
     count = min(len(rows[0]), _OWN)
     if count > _COLUMNS:  # whole blocks, or what belongs together would not stand one above the other
         count -= count % _COLUMNS
@@ -132,10 +138,26 @@ def put_compared(
     for start in range(0, count, _COLUMNS):
         for row in rows:
             tiles += row[start : min(count, start + _COLUMNS)]
-    sheet = kind.sheet(tiles, min(_COLUMNS, count))
+    return kind.sheet(tiles, min(_COLUMNS, count))
+
+
+def put_beside(
+    kind: Kind,
+    items: Sequence[Any],
+    called: str,
+    sheet: Image,
+    out: Path,
+    *,
+    names: Sequence[str],
+    overwrite: bool,
+) -> None:
+    """Write items as `put_items` does, and a sheet that shows what they were made from as `called`.
+
+    A .png gets that sheet alone.
+    """
     if out.suffix.lower() == ".png":
         outputs.write(out, sheet.save, overwrite=overwrite)
         return
-    outputs.put_items(kind, rows[-1], out, names=names, overwrite=overwrite)
+    outputs.put_items(kind, items, out, names=names, overwrite=overwrite)
     if out.suffix.lower() != ".npz":
-        outputs.write(out / COMPARISON, sheet.save, overwrite=overwrite)
+        outputs.write(out / called, sheet.save, overwrite=overwrite)

@@ -10,6 +10,7 @@ better, and what an answer that learned nothing would have got.
     conditions  whether a model reads its conditions: what shuffling them costs
     diversity   how various what is made under one condition is
     fidelity    how near reconstructions are: MSE, PSNR, SSIM
+    fills       how near several fills of a hole are to what was there
     generation  how near made items are to real ones: energy, Fréchet, precision, recall, coverage
     judge       which classes are made, as a classifier fitted on the spot sees it
     probes      what codes know about labels: linear probe, nearest neighbours

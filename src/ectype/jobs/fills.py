@@ -1,0 +1,98 @@
+"""Pictures made from part of what they are to be: drawn under a condition, or searched for in the latent.
+
+    drawn      z ~ p(z | c), x = E[p(x | z, c)]        for a model that was trained with the condition
+    searched   z₁ … z₃₂ ~ p(z | c); the z whose picture is nearest on the known pixels, then refined there
+
+Drawn under a condition is exact as far as the model is. The search serves every model that makes pictures,
+also one that never saw a hole: the nearest of some draws from the prior is a draw from the posterior by
+rejection (approximate Bayesian computation; Marin, Pudlo, Robert and Ryder 2012, "Approximate Bayesian
+computational methods", algorithm 2), and moving it until the known pixels fit is the closest encoding of Yeh
+et al. 2017, "Semantic image inpainting with deep generative models", section 3.2. What the known pixels do
+not decide stays as it was drawn, so that fills differ.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from ectype.errors import UsageError
+from ectype.jobs.decoding import noise_of_pixels, shown
+from ectype.jobs.outputs import refuse
+from ectype.models.inversion import distance, refined
+from ectype.noise import PerItem, mix
+
+if TYPE_CHECKING:
+    from ectype.context import Context
+    from ectype.runs import Run
+
+CANDIDATES = 32
+"""Latents drawn for each fill that is searched for."""
+STEPS = 100
+"""By which the nearest of them is refined."""
+
+
+def check(draws: int, temperature: float, out: Path | None, overwrite: bool) -> None:
+    """Raise UsageError for a number of draws or a temperature that is none, OutputError as `refuse` does."""
+    if out is not None:
+        refuse(out, overwrite)
+    if draws < 1:
+        raise UsageError(f"draws is at least 1, not {draws}")
+    if not temperature >= 0:
+        raise UsageError(f"temperature is 0 or more, not {temperature}")
+
+
+def drawn(
+    run: Run,
+    context: Context | None,
+    numbers: Sequence[int],
+    draw: int,
+    *,
+    seed: int = 0,
+    temperature: float = 1.0,
+) -> Tensor:
+    """One picture for each item under its context (B, C, H, W).
+
+    Arguments:
+        numbers: of the items; what is drawn for item i depends on (seed, draw, i) only.
+        draw: its number among those of one item.
+        temperature: how far a latent lies from the prior's mean, as a multiple of where it was drawn.
+    """
+    p = run.model.latents(len(numbers), context)
+    z = p.draw(PerItem(mix(seed, draw), numbers))
+    z = z if temperature == 1 else p.mean + temperature * (z - p.mean)
+    return shown(run, run.model.decode(z, context), False, noise_of_pixels(mix(seed, draw), numbers))
+
+
+def searched(
+    run: Run,
+    context: Context | None,
+    numbers: Sequence[int],
+    draw: int,
+    x: Tensor,
+    known: Tensor,
+    *,
+    seed: int = 0,
+    temperature: float = 1.0,
+) -> Tensor:
+    """One picture for each item (B, C, H, W) that agrees with x (B, C, H, W) where it is known.
+
+    Arguments: as of `drawn`, and
+        known: (1 or B, 1, H, W), 1 where a pixel is known.
+    """
+    stream = PerItem(mix(seed, draw), numbers)
+    seen = known[:, 0].expand(len(x), -1, -1)
+    p = run.model.latents(len(x), context)
+    centre = p.mean
+    best, least = centre, torch.full((len(x),), torch.inf, device=x.device)
+    for _ in range(CANDIDATES):
+        z = centre + temperature * (p.draw(stream) - centre)
+        far = distance(x, run.model.decode(z, context).mean, seen)
+        best = torch.where((far < least).unsqueeze(1), z, best)
+        least = torch.minimum(far, least)
+    best = refined(run.model, x, best, context, steps=STEPS, seen=seen)
+    return run.model.decode(best, context).mean
