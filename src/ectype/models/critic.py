@@ -52,7 +52,7 @@ class Critic(nn.Module):
     Arguments:
         encoder: (x, context, seen) → (B/pack, FEATURES), for the shape `packed` gives.
         conditioner: conditions to a Context, shared with no other player; or None.
-        pack: items judged together.
+        pack: items judged together; the last of a batch that make no whole pack are left out.
         spectral: divide each weight by its largest singular value.
     """
 
@@ -96,9 +96,8 @@ class Critic(nn.Module):
                 parameter.requires_grad_(True)
 
     def features(self, x: Tensor, context: Context | None = None, seen: Tensor | None = None) -> Tensor:
-        """h (B/pack, F), what the critic sees in items x (B, *form)."""
+        """h (B/pack, F), what the critic sees in items x (B, *form), B a multiple of pack (see `whole`)."""
         if self.pack > 1:
-            self.divide(len(x))
             if context is not None:
                 context = context.grouped(self.pack)
             if seen is not None:
@@ -107,18 +106,21 @@ class Critic(nn.Module):
         h: Tensor = self.encoder(x, context, seen)
         return leaky_relu(h.float(), 0.2)
 
-    def divide(self, items: int) -> int:
-        """How many packs a batch makes; raises UsageError where some items are left over."""
-        if items % self.pack:
+    def whole(self, batch: Batch) -> Batch:
+        """The batch without its last items where they are too few for a pack.
+
+        Raises UsageError where all of them are: the batch, or the training set, is smaller than a pack.
+        """
+        if len(batch) < self.pack:
             raise UsageError(
-                f"a batch of {items} items cannot be judged {self.pack} at a time: choose a batch that pack "
-                "divides, no larger than the training set"
+                f"a batch of {len(batch)} items cannot be judged {self.pack} at a time: choose a larger batch "
+                "or a smaller pack, neither above the size of the training set"
             )
-        return items // self.pack
+        return batch.first(len(batch) // self.pack * self.pack)
 
     def _side_by_side(self, x: Tensor) -> Tensor:
         """(B, C, …) to (B/pack, pack · C, …)."""
-        return x.reshape(self.divide(len(x)), self.pack * x.shape[1], *x.shape[2:])
+        return x.reshape(len(x) // self.pack, self.pack * x.shape[1], *x.shape[2:])
 
     def forward(self, x: Tensor, context: Context | None = None, seen: Tensor | None = None) -> Tensor:
         """The logit of each pack, (B/pack,)."""
