@@ -94,7 +94,7 @@ def complete(chosen: Mapping[str, Any], kind: Kind, options: Mapping[str, Any]) 
         "likelihood": chosen["likelihood"] or family.default_likelihood or kind.likelihood,
         "latent": default_latent(kind.shape) if chosen["latent"] is None else chosen["latent"],
     }
-    usual = family.default_prior
+    usual = _inner(family, options).default_prior
     fits = spec["latent"] >= find("priors", usual).least
     spec["prior"] = chosen["prior"] or (usual if fits else "normal")
     if not 1 <= spec["latent"] <= 65536:
@@ -136,8 +136,13 @@ def _parts(spec: Mapping[str, Any]) -> dict[str, Callable[..., object]]:
         "prior": find("priors", spec["prior"]),
     }
     if "autoencoder" in family.needs:
-        parts["autoencoder"] = find("models", spec.get("options", {}).get("around", "vae"))
+        parts["autoencoder"] = _inner(family, spec.get("options", {}))
     return parts | ({"critic": Critic} if "critic" in family.needs else {})
+
+
+def _inner(family: Any, options: Mapping[str, Any]) -> Any:
+    """The family of the autoencoder inside one that wraps it, else the family itself."""
+    return find("models", options.get("around", "vae")) if "autoencoder" in family.needs else family
 
 
 def assemble(spec: Mapping[str, Any], kind: Kind, conditions: Mapping[str, Kind]) -> Model:
@@ -158,7 +163,7 @@ def assemble(spec: Mapping[str, Any], kind: Kind, conditions: Mapping[str, Kind]
         shape = packed(kind.shape, options.get("pack", 1))
         return make("critic", make("encoder", shape, FEATURES, context=width), _conditioner(conditions))
 
-    inner = find("models", options.get("around", "vae")) if "autoencoder" in family.needs else family
+    inner = _inner(family, options)
     makers: dict[str, Callable[[], Any]] = {
         "autoencoder": lambda: make("autoencoder", *(makers[part]() for part in inner.needs)),
         "encoder": lambda: make("encoder", kind.shape, latent * inner.per_latent, context=width),

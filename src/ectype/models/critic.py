@@ -113,8 +113,8 @@ class Critic(nn.Module):
         """
         if len(batch) < self.pack:
             raise UsageError(
-                f"a batch of {len(batch)} items cannot be judged {self.pack} at a time: choose a larger batch "
-                "or a smaller pack, neither above the size of the training set"
+                f"a batch of {len(batch)} items cannot be judged {self.pack} at a time: choose a larger "
+                "batch or a smaller pack, neither above the size of the training set"
             )
         return batch.first(len(batch) // self.pack * self.pack)
 

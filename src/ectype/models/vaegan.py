@@ -54,7 +54,6 @@ class VAEGAN(Autoencoder):
         feature_weight: the same for the distance of critic features.
     """
 
-    default_prior = "flow"
     needs = ("autoencoder", "critic")
     adversarial = True
     coupled = True
