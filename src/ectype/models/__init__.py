@@ -118,7 +118,7 @@ class Model(nn.Module, ABC):
     """The parts `assembly` makes for the constructor, in its order."""
 
     default_prior: str
-    """The catalog's prior that suits the family when the user names none; of one inside another, that one's."""
+    """The prior that suits the family when the user names none (around another: that one's)."""
 
     default_likelihood: str | None = None
     """The same for the likelihood; None: the kind's."""
