@@ -258,6 +258,22 @@ def test_a_packed_game_reaches_every_item(network: str) -> None:
 
 
 @pytest.mark.parametrize("network", ["mlp", "conv"])
+def test_a_restrained_critic_lengthens_nothing(network: str) -> None:
+    model, _ = game(network)
+    layers = _layers(model.critic)
+    with torch.no_grad():
+        layers[0].weight.mul_(20)
+        layers[1].weight.mul_(0.01)
+        layers[2].weight.zero_()
+    before = [layer.weight.clone() for layer in layers]
+    model.restrain()
+    for old, layer in zip(before, layers, strict=True):
+        was, now = (float(torch.linalg.svdvals(w.detach().flatten(1))[0]) for w in (old, layer.weight))
+        assert now <= 1.1 or was <= 1.1  # four steps of the power iteration
+        assert torch.equal(old, layer.weight) if was <= 1 else now >= 0.999
+
+
+@pytest.mark.parametrize("network", ["mlp", "conv"])
 def test_spectral_norm_makes_the_largest_singular_value_one(network: str) -> None:
     """Layers that start at zero, and under labels, included."""
     random = np.random.default_rng(0)

@@ -166,6 +166,9 @@ class Model(nn.Module, ABC):
         """Buffers by name with which a game is calmer (heavier penalty, more augmentation); or none."""
         return {}
 
+    def restrain(self) -> None:
+        """Keep what could run away within bounds, after each step of a run begun anew; or nothing."""
+
     def condition(self, batch: Batch) -> Context | None:
         """The context of a batch; None for a model without conditions."""
         return None if self.conditioner is None else self.conditioner.of(batch)
