@@ -96,18 +96,26 @@ def numbered(run: Run, numbers: Sequence[int], seed: int = 0) -> Tensor:
 
 
 def items(
-    run: Run, z: Tensor, *, given: Mapping[str, Any] | None = None, noise: bool = False, seed: int = 0
+    run: Run,
+    z: Tensor,
+    *,
+    given: Mapping[str, Any] | None = None,
+    each: Mapping[str, Sequence[Any]] | None = None,
+    noise: bool = False,
+    seed: int = 0,
 ) -> list[Any]:
     """Latents (N, D) decoded to raw items under the given conditions.
 
     Arguments:
+        each: further conditions by name, N values each; "" where an item has none.
         noise: draw x from p(x | z) instead of showing its mean; kinds without a mean always draw.
         seed: of that draw; item i's noise depends on (seed, i) only.
     """
     made: list[Any] = []
     with evaluating(run):
-        context = context_of(run, given, CHUNK)
         for start in range(0, len(z), CHUNK):
+            own = {name: values[start : start + CHUNK] for name, values in (each or {}).items()}
+            context = context_of(run, given, CHUNK, own)
             part = z[start : start + CHUNK].to(device_of(run))
             whole = torch.cat([part, part[-1:].expand(CHUNK - len(part), -1)])
             stream = noise_of_pixels(seed, range(start, start + CHUNK))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from ectype.context import Context
     from ectype.data.batch import Batch
     from ectype.data.data import Data
+    from ectype.kinds import Kind
     from ectype.models import Autoencoder
     from ectype.runs import Run
 
@@ -139,18 +140,44 @@ def items_of(run: Run, source: Any = None, *, split: str = "test", count: int | 
     return Items(data, indices[:count], name)
 
 
-def context_of(run: Run, given: Mapping[str, Any] | None, n: int) -> Context | None:
+def context_of(
+    run: Run, given: Mapping[str, Any] | None, n: int, each: Mapping[str, Sequence[Any]] | None = None
+) -> Context | None:
     """The context in which `n` items all have the given conditions; None for a model without any.
 
     A condition the model has and that is not given is its learned null. Raises UsageError for one
-    the model does not have, DataError for a value its kind does not have.
+    the model does not have, and for a value its kind does not have.
+
+    Arguments:
+        each: further conditions by name, a value for each of the first items; "" where it has none.
     """
-    tensors = tensors_of(run, given or {}, n)
+    tensors, kept = tensors_of(run, given or {}, n), {}
+    for name, values in (each or {}).items():
+        if any(value != "" for value in values):
+            tensors[name], kept[name] = _one_by_one(run, run.conditions[name], values, n)
     conditioner = run.model.conditioner
     if conditioner is None:
         return None
-    context: Context = conditioner(tensors, {}, n)
+    context: Context = conditioner(tensors, kept, n)
     return context
+
+
+def _one_by_one(run: Run, kind: Kind, values: Sequence[Any], n: int) -> tuple[Tensor, Tensor]:
+    """Values of the first of `n` items as a condition (n, *form), and which of them there are (n,)."""
+    there = torch.tensor([i for i, value in enumerate(values) if value != ""])
+    packed = [torch.as_tensor(kind.pack(values[i])) for i in there.tolist()]
+    found = kind.tensor(torch.stack(packed))
+    tensor = found.new_zeros(n, *found.shape[1:]).index_copy(0, there, found)
+    kept = torch.zeros(n, dtype=torch.bool).index_fill(0, there, True)
+    return tensor.to(device_of(run)), kept.to(device_of(run))
+
+
+def asked(kind: Kind, value: Any) -> Any:
+    """A value that somebody chose, as the kind stores it; UsageError where the kind has no such value."""
+    try:
+        return kind.pack(value)
+    except DataError as error:
+        raise UsageError(str(error)) from error
 
 
 def tensors_of(run: Run, given: Mapping[str, Any], n: int) -> dict[str, Tensor]:
@@ -164,7 +191,7 @@ def tensors_of(run: Run, given: Mapping[str, Any], n: int) -> dict[str, Tensor]:
     tensors = {}
     for name, value in given.items():
         kind = run.conditions[name]
-        stored = torch.as_tensor(kind.pack(value)).unsqueeze(0)
+        stored = torch.as_tensor(asked(kind, value)).unsqueeze(0)
         tensors[name] = kind.tensor(stored).to(device_of(run)).expand(n, *kind.shape.form)
     return tensors
 

@@ -219,14 +219,14 @@ class Session:
         self.progress.seconds += time.perf_counter() - began
         return found
 
-    def settle(self) -> None:
-        """Take the best weights and fit what is computed from the data in one pass."""
+    def settle(self, few: int | None = None) -> None:
+        """Take the best weights; fit what is computed from the data, all of it or `few` random items."""
         self.take_best()
         seed = mix(self.settings.seed, 5)
         for stage in self.model.stages:
             if not stage.players:
-                train = (b.to(self.device) for b in self.data.batches("train", 500, seed))
-                select = (b.to(self.device) for b in self.data.batches("select", 500, seed))
+                train = (b.to(self.device) for b in self.data.batches("train", 500, seed, few))
+                select = (b.to(self.device) for b in self.data.batches("select", 500, seed, few))
                 self.average.settle(train, select)
         self.is_settled = True
 
