@@ -20,3 +20,41 @@ def _known_noise() -> Iterator[None]:
     if "torch" in sys.modules:
         sys.modules["torch"].manual_seed(0)
     yield
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """`--matrix FILE`: write what test_any_to_any.py found as a table (one process: without -n)."""
+    parser.addoption("--matrix", default=None, help="file for the table of any condition x any output")
+
+
+@pytest.fixture(scope="session")
+def matrix(pytestconfig: pytest.Config) -> Iterator[dict[tuple[str, str, str], float]]:
+    """Least share of items that obey, by family, output and condition; written where --matrix says."""
+    found: dict[tuple[str, str, str], float] = {}
+    yield found
+    path = pytestconfig.getoption("--matrix")
+    if path and found:
+        from pathlib import Path
+
+        Path(path).write_text(_table(found))
+
+
+def _table(found: dict[tuple[str, str, str], float]) -> str:
+    outputs = sorted({output for _, output, _ in found})
+    families = sorted({family for family, _, _ in found})
+    lines = [
+        "# Any condition, any output",
+        "",
+        "Written by `./dev test tests/test_any_to_any.py --matrix docs/matrix.md` from the tests themselves:",
+        "the share of made items that obey the condition on a toy of two sorts, the worse sort's.",
+        "An empty place is a combination that is refused in words (a critic has no gradient through tokens).",
+        "",
+        "| condition | family | " + " | ".join(outputs) + " |",
+        "|" + "---|" * (2 + len(outputs)),
+    ]
+    for condition in sorted({condition for _, _, condition in found}):
+        for family in families:
+            cells = [found.get((family, output, condition)) for output in outputs]
+            row = " | ".join("" if cell is None else f"{cell:.0%}" for cell in cells)
+            lines.append(f"| {condition} | {family} | {row} |")
+    return "\n".join(lines) + "\n"

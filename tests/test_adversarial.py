@@ -402,7 +402,7 @@ def test_a_penalty_step_makes_the_critic_flatter(network: str) -> None:
 @pytest.mark.parametrize("network", ["mlp", "conv"])
 @pytest.mark.parametrize("regularizer", ["r1r2", "r1"])
 def test_one_pass_is_two_passes(network: str, regularizer: str) -> None:
-    model, batch = game(network, gamma=0.7, regularizer=regularizer)
+    model, batch = game(network, gamma=0.7, regularizer=regularizer, mismatch=0)
     critic, pair = model.critic, CRITIC["relativistic"]
     made = model.made(batch, generator()).detach()
     loss = model.balance.critic_loss(critic, batch, made, pair, generator())
@@ -428,7 +428,7 @@ def test_one_pass_is_two_passes(network: str, regularizer: str) -> None:
 
 @pytest.mark.parametrize("player", ["critic", "generator"])
 def test_each_is_what_an_item_has_alone(player: str) -> None:
-    model, batch = game(gamma=0.7)
+    model, batch = game(gamma=0.7, mismatch=0.0)  # a neighbour's conditions are not the item's own
     made = model.made(batch, generator()).detach()
 
     def each(first: int, end: int) -> Tensor:
@@ -583,8 +583,9 @@ def test_the_critic_sees_augmented_items_of_both_sorts() -> None:
     model.critic.encoder.register_forward_hook(lambda _, given, out: seen.append(given[0].detach()))
     made = model.made(batch, generator()).detach()
     model.balance.critic_loss(model.critic, batch, made, CRITIC["relativistic"], generator())
-    (both,) = seen
+    both, mismatched = seen
     assert (both != torch.cat([batch.x, made])).flatten(1).any(1).all()
+    assert torch.equal(mismatched, both[:12])  # or the augmentation would give it away
     seen.clear()
     model.balance.generator_loss(model.critic, batch, made, GENERATOR["relativistic"], generator())
     assert (torch.cat(seen) != torch.cat([batch.x, made])).flatten(1).any(1).all()
@@ -702,3 +703,40 @@ def test_options_out_of_range_are_refused_in_one_line(options: dict[str, Any], m
     with pytest.raises(UsageError) as raised:
         game(**options)
     assert message in str(raised.value) and "\n" not in str(raised.value)
+
+
+# ---- items under other items' conditions ----
+
+
+def test_a_mismatched_pair_is_another_fake_and_neighbours_with_equal_conditions_are_none() -> None:
+    model, batch = game(gamma=0.0, mismatch=0.5)
+    critic, pair = model.critic, CRITIC["relativistic"]
+    made = model.made(batch, generator()).detach()
+    labels = batch.given["label"]
+    assert (labels != labels.roll(1)).all()
+    context = critic.condition(batch)
+    assert context is not None
+    real = critic(batch.x, context)
+    wrong = critic(batch.x, context[torch.arange(12).roll(1)])
+    wanted = pair(real, critic(made, context)) + 0.5 * pair(real, wrong)
+    loss = model.balance.critic_loss(critic, batch, made, pair, generator())
+    torch.testing.assert_close(loss.each, wanted)
+    same = replace(batch, given={"label": torch.zeros_like(labels)}, kept={})
+    context = critic.condition(same)
+    loss = model.balance.critic_loss(critic, same, made, pair, generator())
+    torch.testing.assert_close(loss.each, pair(critic(batch.x, context), critic(made, context)))
+
+
+def test_the_penalty_does_not_reach_mismatched_pairs() -> None:
+    """Otherwise γ would weigh real items more often than made ones."""
+    for mismatch in (0.0, 0.5):
+        model, batch = game(gamma=1.0, mismatch=mismatch)
+        loss = model.loss(batch, "critic", generator(3))
+        if mismatch == 0:
+            penalty = loss.parts["penalty"]
+    torch.testing.assert_close(loss.parts["penalty"], penalty)
+
+
+def test_a_negative_mismatch_is_refused() -> None:
+    with pytest.raises(UsageError, match="mismatch is the weight of a loss, 0 or more, not -1"):
+        game(mismatch=-1.0)

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from ectype.context import Conditioner, Context
+from ectype.context import Conditioner, Context, Reading
 from ectype.data.batch import Batch
 from ectype.noise import PerItem
 
@@ -118,3 +118,64 @@ def test_a_drop_depends_on_seed_and_item() -> None:
     assert not torch.equal(stays, batch.drop(0.5, PerItem(3, range(40))).kept["a"])
     part = Batch(torch.zeros(3, 1), {"a": torch.zeros(3)}).drop(0.5, PerItem(2, [8, 9, 10]))
     assert torch.equal(part.kept["a"], stays[8:11])
+
+
+class Reads(nn.Module):
+    """Vector, two tokens of which the second is padding, and one channel on a grid."""
+
+    aligned = (2, 3, 4)
+
+    def forward(self, x: Tensor) -> Reading:
+        grid = x[:, :1, None, None].expand(-1, 1, 3, 4)
+        tokens = torch.stack([x, x + 1], 1)
+        mask = torch.tensor([True, False]).expand(len(x), 2)
+        return Reading(x, tokens, mask, torch.cat([grid, torch.ones_like(grid)], 1))
+
+
+def test_sequences_and_grids_of_what_is_dropped_are_not_there() -> None:
+    model = Conditioner({"a": Reads(), "b": nn.Linear(2, WIDTH)}, WIDTH)
+    x = torch.randn(3, WIDTH)
+    kept = {"a": torch.tensor([True, False, True])}
+    context = model({"a": x}, kept, 3)
+    assert context.tokens.shape == (3, 4, WIDTH)  # one of each condition, then the two steps
+    assert context.mask.tolist() == [[True, True, s, False] for s in (True, False, True)]
+    assert context.aligned is not None and context.aligned.shape == (3, 2, 3, 4)
+    assert (context.aligned[1] == 0).all() and (context.aligned[0, 1] == 1).all()
+    absent = model({}, {}, 3)
+    assert absent.aligned is not None and (absent.aligned == 0).all()
+    assert torch.equal(absent.vector[1], context.vector[1])
+    assert absent.mask.all() and absent.tokens.shape == (3, 2, WIDTH)
+
+
+def test_what_is_packed_keeps_every_token_and_every_grid() -> None:
+    context = Conditioner({"a": Reads()}, WIDTH)({"a": torch.randn(4, WIDTH)}, {}, 4)
+    two = context.grouped(2)
+    assert two.aligned is not None and context.aligned is not None
+    assert torch.equal(two.aligned[1, 2:], context.aligned[3])
+    assert torch.equal(two.tokens[0, 3:], context.tokens[1]) and two.mask.shape == (2, 6)
+    assert torch.allclose(two.vector[1], context.vector[2:].mean(0))
+
+
+def test_guidance_is_a_line_through_null_and_condition() -> None:
+    model = conditioner("a")
+    null, one = model({}, {}, 2), model({"a": torch.randn(2, 2)}, {}, 2)
+    assert torch.allclose(one.guided(null, 1.0).vector, one.vector)
+    assert torch.allclose(one.guided(null, 0.0).vector, null.vector)
+    far = one.guided(null, 3.0).vector - null.vector
+    assert torch.allclose(far, 3 * (one.vector - null.vector), atol=1e-6)
+
+
+def test_a_smoothed_vector_is_drawn_while_training_only_and_costs_its_divergence() -> None:
+    torch.manual_seed(0)
+    model = Conditioner({"a": nn.Linear(2, WIDTH)}, WIDTH, smooth=True)
+    given = {"a": torch.randn(3, 2)}
+    one, two = (model(given, {}, 3, torch.Generator().manual_seed(s)) for s in (0, 1))
+    assert not torch.equal(one.vector, two.vector)
+    model.eval()
+    one, two = (model(given, {}, 3, torch.Generator().manual_seed(s)) for s in (0, 1))
+    assert torch.equal(one.vector, two.vector)
+    assert model.smoothing is not None and one.kl is not None
+    mean, log_scale = model.smoothing(model.encoders[0](given["a"])).chunk(2, 1)
+    q = torch.distributions.Normal(mean, log_scale.exp())
+    wanted = torch.distributions.kl_divergence(q, torch.distributions.Normal(0.0, 1.0)).mean(1)
+    assert torch.allclose(one.kl, wanted, atol=1e-5)

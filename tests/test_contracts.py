@@ -29,9 +29,11 @@ from ectype.data.store import Resident
 from ectype.errors import UsageError
 from ectype.hardware import channels_last
 from ectype.kinds import Kind
+from ectype.kinds.attributes import Attributes
 from ectype.kinds.image import Image
 from ectype.kinds.label import Label
 from ectype.kinds.levels import dtype, top
+from ectype.kinds.text import Text
 from ectype.kinds.vector import Vector
 from ectype.likelihoods import Distribution
 from ectype.models import Autoencoder, Model
@@ -55,19 +57,27 @@ KINDS: dict[str, Kind] = {
     "label": Label(["a", "b", "c", "d"]),
     "vector1": Vector([0.5], [2.0]),
     "vector5": Vector([0.0] * 5, [1.0] * 5),
+    "text": Text("abc", 8),
 }
 CONDITIONS: dict[str, dict[str, Kind]] = {
     "none": {},
     "label": {"type": Label(["x", "y", "z"])},  # a name that is also an attribute of every module
     "vector": {"size": Vector([0.0, 1.0], [1.0, 2.0])},
     "image": {"sketch": Image(1, (3, 2), bits=8)},
-    "two": {"label": Label(["x", "y"]), "size.x": Vector([0.0], [1.0])},
+    "tags": {"tags": Attributes(["red", "small"])},
+    "text": {"caption": Text(["a", "red", "circle"], 6, unit="words")},
+    "three": {
+        "label": Label(["x", "y"]),
+        "size.x": Vector([0.0], [1.0]),
+        "photo": Image(3, (9, 9), bits=8),
+    },
 }
 OPTIONS: dict[str, dict[str, Any]] = {
     "ae": {"corruption": 0.1},
     "conv": {"width": 4, "depth": 1, "neck": 3, "activation": "silu"},
     "dcgan": {"width": 4, "activation": "silu"},
     "mlp": {"hidden": (8,), "activation": "silu"},
+    "recurrent": {"units": 6},
     "logistic": {"logistics": 2},
     "mixture": {"components": 3},
     "vamp": {"components": 3},
@@ -90,18 +100,20 @@ class Case(NamedTuple):
 def fits(case: Case) -> bool:
     """Whether these names go together."""
     kind = KINDS[case.kind]
-    image = isinstance(kind, Image)
+    image, text = isinstance(kind, Image), isinstance(kind, Text)
+    tokens = text or isinstance(kind, Label)
     rules = {
         "conv": image,
         "dcgan": image,
+        "recurrent": text,
         "bernoulli": isinstance(kind, Image) and kind.bits == 1,
         "logistic": image,
-        "normal likelihood": not isinstance(kind, Label),
-        "laplace": not isinstance(kind, Label),
-        "categorical": isinstance(kind, Label),
+        "normal likelihood": not tokens,
+        "laplace": not tokens,
+        "categorical": tokens,
         "ae": case.prior == "fitted",
-        "gan": case.likelihood == "point" and case.prior == "normal" and not isinstance(kind, Label),
-        "vaegan": not isinstance(kind, Label),
+        "gan": case.likelihood == "point" and case.prior == "normal" and not tokens,
+        "vaegan": not tokens,
         "point": case.family == "gan",
     }
     likelihood = "normal likelihood" if case.likelihood == "normal" else case.likelihood
@@ -143,6 +155,12 @@ def values(kind: Kind, n: int, seed: int) -> Tensor:
         return torch.from_numpy(levels.astype(dtype(kind.depth)))
     if isinstance(kind, Label):
         return torch.from_numpy(rng.integers(0, len(kind.classes), n))
+    if isinstance(kind, Text):
+        words = [[str(w) for w in rng.choice(kind.symbols, rng.integers(1, kind.length))] for _ in range(n)]
+        joiner = "" if kind.unit == "characters" else " "
+        return torch.from_numpy(np.stack([kind.pack(joiner.join(w)) for w in words]))
+    if isinstance(kind, Attributes):
+        return torch.from_numpy(rng.integers(0, 2, (n, *kind.shape.form)).astype(np.float32))
     return torch.from_numpy(rng.normal(size=(n, *kind.shape.form)).astype(np.float32))
 
 
@@ -417,7 +435,9 @@ def test_the_value_of_a_dropped_condition_does_not_matter(case: Case) -> None:
         assert not torch.allclose(dropped, whole, atol=1e-5)
         for name in batch.given:  # each condition by itself says something about every item
             one = {**there.given, name: other[name].flip(0) + (other[name] == batch.given[name])}
-            if isinstance(data.conditions[name], Label):
+            if isinstance(data.conditions[name], Text):
+                one[name] = values(data.conditions[name], B, 56).long()
+            elif isinstance(data.conditions[name], Label):
                 one[name] = (batch.given[name] + 1) % len(data.conditions[name].classes)
             assert (losses(model, replace(there, given=one)) != whole).any(0).all()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace
 from math import prod
 from typing import Any
 
@@ -11,25 +12,33 @@ import torch
 from torch import Tensor, nn
 
 from ectype.catalog import NETWORKS, find
-from ectype.context import Context
+from ectype.context import Context, Ports
 from ectype.errors import UsageError
-from ectype.networks import conv, dcgan, mlp
-from ectype.networks.blocks import ACTIVATIONS, Conv2d, Modulation, Stem, activation_called
+from ectype.networks import conv, dcgan, mlp, recurrent
+from ectype.networks.blocks import ACTIVATIONS, Conv2d, Entrance, Modulation, Stem, Waves, activation_called
 from ectype.networks.conv import depth_to_space, levels, space_to_depth
 from ectype.shapes import Grid, Row, Tokens
 
 SIZES = [(1, 1), (1, 9), (5, 3), (8, 8), (9, 16), (15, 15), (16, 2), (17, 30), (33, 7), (64, 48)]
 SMALL: dict[str, dict[str, Any]] = {
-    "conv": {"width": 4, "depth": 1, "neck": 3},
+    "conv": {"width": 4, "depth": 1, "neck": 3, "activation": "silu"},
     "dcgan": {"width": 4},
     "mlp": {"hidden": (6, 7)},
 }
+PICTURES = [name for name in NETWORKS if name != "recurrent"]
 WIDTH = 5
 
 
-def context(n: int, seed: int = 0) -> Context:
-    vector = torch.randn(n, WIDTH, generator=torch.Generator().manual_seed(seed))
-    return Context(vector, vector.unsqueeze(1), torch.ones(n, 1, dtype=torch.bool))
+def ports(*grid: int) -> Ports:
+    return Ports(WIDTH, tokens=True, aligned=2 if grid else 0, grid=(grid[0], grid[1]) if grid else (1, 1))
+
+
+def context(n: int, *grid: int, seed: int = 0) -> Context:
+    noise = torch.Generator().manual_seed(seed)
+    vector = torch.randn(n, WIDTH, generator=noise)
+    tokens = torch.randn(n, 3, WIDTH, generator=noise)
+    mask = torch.tensor([True, True, False]).expand(n, 3)
+    return Context(vector, tokens, mask, torch.rand(n, 2, *grid, generator=noise) if grid else None)
 
 
 def awake(module: nn.Module) -> nn.Module:
@@ -40,40 +49,40 @@ def awake(module: nn.Module) -> nn.Module:
     return module
 
 
-@pytest.mark.parametrize(("name", "channels", "size"), list(itertools.product(NETWORKS, (1, 3, 4), SIZES)))
+@pytest.mark.parametrize(("name", "channels", "size"), list(itertools.product(PICTURES, (1, 3, 4), SIZES)))
 def test_pictures_of_any_size(name: str, channels: int, size: tuple[int, int]) -> None:
     network = find("networks", name)
     shape = Grid(channels, size)
-    encoder = awake(network.Encoder(shape, 6, context=WIDTH, **SMALL[name]))
-    decoder = awake(network.Decoder(6, (2, *size), context=WIDTH, **SMALL[name]))
-    x = torch.rand(3, *shape.form)
-    h, y = encoder(x, context(3)), decoder(torch.randn(3, 6), context(3))
+    encoder = awake(network.Encoder(shape, 6, context=ports(*size), **SMALL[name]))
+    decoder = awake(network.Decoder(6, (2, *size), context=ports(*size), **SMALL[name]))
+    x, c = torch.rand(3, *shape.form), context(3, *size)
+    h, y = encoder(x, c), decoder(torch.randn(3, 6), c)
     assert h.shape == (3, 6) and y.shape == (3, 2, *size)
     y.square().sum().backward()
     # every corner is read and written
     for row, column in itertools.product((0, -1), (0, -1)):
         other = x.clone()
         other[..., row, column] = 1 - other[..., row, column] + 0.1
-        assert not torch.allclose(encoder(other, context(3)), h, atol=1e-7)
+        assert not torch.allclose(encoder(other, c), h, atol=1e-7)
     assert y[..., -1, -1].unique().numel() > 1
 
 
-@pytest.mark.parametrize("name", NETWORKS)
+@pytest.mark.parametrize("name", PICTURES)
 def test_an_item_does_not_depend_on_its_neighbours(name: str) -> None:
     network = find("networks", name)
-    encoder = awake(network.Encoder(Grid(1, (17, 30)), 6, context=WIDTH, **SMALL[name])).train()
-    decoder = awake(network.Decoder(6, (1, 17, 30), context=WIDTH, **SMALL[name])).train()
-    x, z, c = torch.rand(5, 1, 17, 30), torch.randn(5, 6), context(5)
-    one = Context(c.vector[2:3], c.tokens[2:3], c.mask[2:3])
+    encoder = awake(network.Encoder(Grid(1, (17, 30)), 6, context=ports(17, 30), **SMALL[name])).train()
+    decoder = awake(network.Decoder(6, (1, 17, 30), context=ports(17, 30), **SMALL[name])).train()
+    x, z, c = torch.rand(5, 1, 17, 30), torch.randn(5, 6), context(5, 17, 30)
+    one = c[2:3]
     assert torch.allclose(encoder(x, c)[2:3], encoder(x[2:3], one), atol=1e-5)
     assert torch.allclose(decoder(z, c)[2:3], decoder(z[2:3], one), atol=1e-5)
 
 
-@pytest.mark.parametrize("name", NETWORKS)
+@pytest.mark.parametrize("name", PICTURES)
 def test_a_condition_starts_silent_and_is_then_heard(name: str) -> None:
     network = find("networks", name)
-    encoder = network.Encoder(Grid(1, (5, 3)), 4, context=WIDTH, **SMALL[name])
-    decoder = network.Decoder(4, (1, 5, 3), context=WIDTH, **SMALL[name])
+    encoder = network.Encoder(Grid(1, (5, 3)), 4, context=ports(), **SMALL[name])
+    decoder = network.Decoder(4, (1, 5, 3), context=ports(), **SMALL[name])
     x, z = torch.rand(2, 1, 5, 3), torch.randn(2, 4)
     assert torch.equal(encoder(x, context(2)), encoder(x, context(2, seed=1)))
     awake(encoder), awake(decoder)
@@ -81,10 +90,65 @@ def test_a_condition_starts_silent_and_is_then_heard(name: str) -> None:
     assert not torch.allclose(decoder(z, context(2)), decoder(z, context(2, seed=1)), atol=1e-4)
 
 
+@pytest.mark.parametrize("way", ["vector", "tokens", "aligned"])
+@pytest.mark.parametrize("name", PICTURES)
+def test_every_way_in_is_heard_and_a_masked_token_is_not(name: str, way: str) -> None:
+    network = find("networks", name)
+    encoder = awake(network.Encoder(Grid(1, (17, 5)), 4, context=ports(17, 5), **SMALL[name]))
+    decoder = awake(network.Decoder(4, (1, 17, 5), context=ports(17, 5), **SMALL[name]))
+    x, z, c = torch.rand(2, 1, 17, 5), torch.randn(2, 4), context(2, 17, 5)
+    other = replace(c, **{way: getattr(c, way) + 1})
+    assert not torch.allclose(encoder(x, c), encoder(x, other), atol=1e-5)
+    assert not torch.allclose(decoder(z, c), decoder(z, other), atol=1e-5)
+    unseen = replace(c, tokens=torch.where(c.mask.unsqueeze(2), c.tokens, c.tokens + 9))
+    assert torch.equal(encoder(x, c), encoder(x, unseen)) and torch.equal(decoder(z, c), decoder(z, unseen))
+
+
+@pytest.mark.parametrize("name", PICTURES)
+def test_every_pixel_on_the_grid_reaches_the_picture(name: str) -> None:
+    decoder = awake(find("networks", name).Decoder(4, (1, 17, 9), context=ports(17, 9), **SMALL[name]))
+    c = context(1, 17, 9)
+    assert c.aligned is not None
+    c.aligned.requires_grad_()
+    decoder(torch.randn(1, 4), c).square().sum().backward()
+    assert c.aligned.grad is not None and (c.aligned.grad != 0).all()
+
+
 def test_without_hidden_layers_the_condition_enters_the_output() -> None:
-    decoder = awake(mlp.Decoder(2, (3,), context=WIDTH, hidden=()))
+    decoder = awake(mlp.Decoder(2, (3,), context=ports(), hidden=()))
     z = torch.randn(4, 2)
     assert not torch.allclose(decoder(z, context(4)), decoder(z, context(4, seed=1)), atol=1e-4)
+
+
+def test_padding_a_text_changes_nothing() -> None:
+    encoder = awake(recurrent.Encoder(Tokens(9, (8,)), 4, units=6, layers=2))
+    text = torch.tensor([[3, 4, 1, 0, 0, 0, 0, 0], [5, 6, 7, 8, 2, 3, 1, 0]])
+    states, mask = encoder.states(text)
+    alone, _ = encoder.states(text[:1, :3])
+    assert torch.allclose(encoder(text)[:1], encoder(text[:1, :3]), atol=1e-6)
+    assert states.shape == (2, 7, 12) and mask.sum(1).tolist() == [3, 7]
+    assert torch.allclose(states[:1, :3], alone, atol=1e-6)
+    soft = nn.functional.one_hot(text, 9).float()
+    assert torch.allclose(encoder(text), encoder(soft), atol=1e-6)
+    assert encoder(torch.zeros(2, 8, dtype=torch.int64)).isfinite().all()  # a text without symbols
+    decoder = awake(recurrent.Decoder(4, (8, 9), units=6, context=ports()))
+    assert decoder(torch.randn(2, 4), context(2)).shape == (2, 8, 9)
+
+
+def test_waves_tell_near_numbers_apart() -> None:
+    waves = Waves(3)
+    x = torch.tensor([[0.5, -2.0]])
+    out = waves(x)
+    assert out.shape == (1, 2 * waves.factor) and torch.equal(out[:, :2], x)
+    rates = torch.tensor([1.0, 2.0, 4.0])
+    assert torch.allclose(out[0, 2:5], (0.5 * rates).sin()) and torch.allclose(
+        out[0, -3:], (-2 * rates).cos()
+    )
+    assert Waves(0)(x) is x
+    with pytest.raises(UsageError, match="waves is a number of octaves, from 0 to 16, not 17"):
+        mlp.Encoder(Row((1, 1)), 2, waves=17)
+    grey = mlp.Encoder(Grid(1, (4, 4)), 2, waves=6)  # pictures have no use for them
+    assert grey.layers.linears[0].in_features == 16
 
 
 @pytest.mark.parametrize("size", SIZES)
@@ -177,7 +241,7 @@ def test_modulation_is_scale_and_shift() -> None:
     assert torch.allclose(modulation(h, c), expected)
 
 
-@pytest.mark.parametrize("name", NETWORKS)
+@pytest.mark.parametrize("name", PICTURES)
 def test_dropout_is_for_training_only(name: str) -> None:
     encoder = find("networks", name).Encoder(Grid(1, (5, 3)), 4, dropout=0.5, **SMALL[name])
     x = torch.rand(20, 1, 5, 3)
@@ -220,7 +284,7 @@ def test_refusals(make: Any, message: str) -> None:
 
 
 def test_conv_starts_as_a_chain_of_identities() -> None:
-    block = conv.Block(3, WIDTH, torch.relu, 0.0)
+    block = conv.Block(3, Entrance(ports(), 3), torch.relu, 0.0)
     x: Tensor = torch.randn(2, 3, 4, 4)
     assert torch.equal(block(x, context(2)), x)
 

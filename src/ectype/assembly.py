@@ -13,20 +13,20 @@ import inspect
 import math
 import typing
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 import torch
 from pydantic import TypeAdapter, ValidationError
-from torch import nn
 
 from ectype.catalog import find
-from ectype.context import Conditioner
+from ectype.context import Conditioner, Ports
 from ectype.data.data import Data
 from ectype.errors import UsageError, did_you_mean
 from ectype.kinds import Kind
 from ectype.models import Model
 from ectype.models.critic import FEATURES, Critic, packed
-from ectype.networks.blocks import Stem
+from ectype.networks.readers import ports_of, reader
 from ectype.shapes import Shape
 
 CONTEXT = 128
@@ -156,21 +156,24 @@ def assemble(spec: Mapping[str, Any], kind: Kind, conditions: Mapping[str, Kind]
         chosen = {k: v for k, v in options.items() if k in takes}
         return parts[part](*arguments, **wired, **chosen)
 
-    width = CONTEXT if conditions else 0
+    ports = ports_for(kind, conditions)
     likelihood = make("likelihood", kind.shape, **_levels(spec["likelihood"], kind))
 
     def critic() -> Any:
-        shape = packed(kind.shape, options.get("pack", 1))
-        return make("critic", make("encoder", shape, FEATURES, context=width), _conditioner(conditions))
+        pack = options.get("pack", 1)
+        beside = replace(ports, aligned=pack * ports.aligned)
+        encoder = make("encoder", packed(kind.shape, pack), FEATURES, context=beside)
+        return make("critic", encoder, conditioner_for(kind, conditions))
 
     inner = _inner(family, options)
+    alone = family.adversarial and inner is family  # a generator that no encoder shows the data to
     makers: dict[str, Callable[[], Any]] = {
         "autoencoder": lambda: make("autoencoder", *(makers[part]() for part in inner.needs)),
-        "encoder": lambda: make("encoder", kind.shape, latent * inner.per_latent, context=width),
-        "decoder": lambda: make("decoder", latent, likelihood.numbers, context=width),
+        "encoder": lambda: make("encoder", kind.shape, latent * inner.per_latent, context=ports),
+        "decoder": lambda: make("decoder", latent, likelihood.numbers, context=ports),
         "likelihood": lambda: likelihood,
-        "prior": lambda: make("prior", latent, kind.shape, context=width),
-        "conditioner": lambda: _conditioner(conditions),
+        "prior": lambda: make("prior", latent, kind.shape, context=ports.vector),
+        "conditioner": lambda: conditioner_for(kind, conditions, smooth=alone),
         "critic": critic,
     }
     built: Model = make("model", *(makers[part]() for part in family.needs))
@@ -188,14 +191,20 @@ def _levels(name: str, kind: Kind) -> dict[str, object]:
     return {"levels": kind.likelihood_options["levels"]}
 
 
-def _conditioner(conditions: Mapping[str, Kind]) -> Conditioner | None:
+def conditioner_for(
+    kind: Kind, conditions: Mapping[str, Kind], *, smooth: bool = False
+) -> Conditioner | None:
+    """What reads the conditions for items of a kind; None without any.
+
+    Arguments:
+        smooth: whether free text may be blurred while training, as a generator needs it.
+    """
     if not conditions:
         return None
-    encoders: dict[str, nn.Module] = {
-        name: find("networks", kind.network).Encoder(kind.shape, CONTEXT) for name, kind in conditions.items()
-    }
-    for encoder in encoders.values():
-        for part in encoder.modules():
-            if isinstance(part, Stem):  # a condition is there as a whole or not at all: nothing to fill in
-                part.fill.requires_grad_(False)
-    return Conditioner(encoders, CONTEXT)
+    readers = {name: reader(c.network, c.shape, kind.shape, CONTEXT) for name, c in conditions.items()}
+    return Conditioner(readers, CONTEXT, smooth=smooth and any(c.name == "text" for c in conditions.values()))
+
+
+def ports_for(kind: Kind, conditions: Mapping[str, Kind]) -> Ports:
+    """Which ways in the context of these conditions has, for items of a kind."""
+    return ports_of([(c.network, c.shape) for c in conditions.values()], kind.shape, CONTEXT)

@@ -12,8 +12,10 @@ from typing import Any
 from ectype.errors import UsageError, did_you_mean
 
 KINDS = {
+    "attributes": "kinds.attributes:Attributes",
     "image": "kinds.image:Image",
     "label": "kinds.label:Label",
+    "text": "kinds.text:Text",
     "vector": "kinds.vector:Vector",
 }
 LIKELIHOODS = {
@@ -28,6 +30,7 @@ NETWORKS = {
     "conv": "networks.conv",
     "dcgan": "networks.dcgan",
     "mlp": "networks.mlp",
+    "recurrent": "networks.recurrent",
 }
 PRIORS = {
     "fitted": "priors.fitted:Fitted",

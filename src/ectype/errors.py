@@ -87,10 +87,15 @@ def spelled(function: Callable[_Given, _Made]) -> Callable[_Given, _Made]:
     return checked
 
 
+_NAMED = 100
+"""Names that a message lists at most: a model may know thousands of words."""
+
+
 def did_you_mean(name: str, known: Iterable[str]) -> str:
     """`"; did you mean 'x'?"` for the nearest known name, else the list of what there is."""
     names = sorted(known)
     near = difflib.get_close_matches(name, names, n=1, cutoff=0.6)
     if near:
         return f"; did you mean '{near[0]}'?"
-    return f"; known: {', '.join(names)}" if names else ""
+    more = ", …" if len(names) > _NAMED else ""
+    return f"; known: {', '.join(names[:_NAMED])}{more}" if names else ""

@@ -41,13 +41,13 @@ def described(run: Run) -> dict[str, Any]:
 
 def made(run: Run, description: Mapping[str, Any]) -> nn.Module:
     """An encoder with weights from the process's generator; UsageError for options it does not take."""
-    from ectype.assembly import CONTEXT, checked
+    from ectype.assembly import checked, ports_for
     from ectype.catalog import find
 
     network = find("networks", description["network"]).Encoder
     options = checked({"encoder": network}, description["options"])
-    width = CONTEXT if run.conditions else 0
-    encoder: nn.Module = network(run.kind.shape, run.model.latent, context=width, **options)
+    ports = ports_for(run.kind, run.conditions)
+    encoder: nn.Module = network(run.kind.shape, run.model.latent, context=ports, **options)
     return encoder
 
 

@@ -16,6 +16,8 @@ from ectype.kinds import Array, Kind
 from ectype.noise import Noise
 from ectype.shapes import Tokens
 
+_LISTED = 20
+
 
 @final
 class Label(Kind):
@@ -62,7 +64,9 @@ class Label(Kind):
             return np.asarray(self.numbers[name], np.int64)
         if isinstance(item, int | np.integer) and 0 <= item < len(self.classes):
             return np.asarray(int(item), np.int64)
-        raise DataError(f"there is no label '{name}'{did_you_mean(name, self.classes)}")
+        raise DataError(
+            f"there is no label '{name}'{did_you_mean(name, self.classes)}{listed(name, self.classes)}"
+        )
 
     def unpack(self, array: Array) -> str:
         return self.classes[int(array)]
@@ -107,3 +111,11 @@ class Label(Kind):
             return cls(classes)
         except (KeyError, TypeError, DataError) as error:
             raise ModelFileError(f"the model file describes no label kind ({error}): damaged") from None
+
+
+def listed(name: str, known: Sequence[str]) -> str:
+    """The first names there are, for a message that has just asked whether one of them was meant."""
+    if "did you mean" not in did_you_mean(name, known):
+        return ""
+    shown = ", ".join(sorted(known)[:_LISTED]) + (", …" if len(known) > _LISTED else "")
+    return f" (there are: {shown})"

@@ -64,9 +64,10 @@ class Vector(Kind):
         return "normal"
 
     def pack(self, item: Any) -> Array:
-        """A sequence of D finite numbers (or one number, where D is 1) as float32 (D,)."""
+        """D finite numbers (one alone where D is 1, or typed with commas between them) as float32 (D,)."""
+        numbers = item.replace(",", " ").split() if isinstance(item, str) else item
         try:
-            row = np.asarray(item, np.float32).reshape(-1)
+            row = np.asarray(numbers, np.float32).reshape(-1)
         except (TypeError, ValueError):
             raise DataError(f"{item!r} is not a row of {len(self.mean)} numbers") from None
         if len(row) != len(self.mean):

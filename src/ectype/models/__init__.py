@@ -169,9 +169,9 @@ class Model(nn.Module, ABC):
     def restrain(self) -> None:
         """Keep what could run away within bounds, after each step of a run begun anew; or nothing."""
 
-    def condition(self, batch: Batch) -> Context | None:
+    def condition(self, batch: Batch, noise: Noise = None) -> Context | None:
         """The context of a batch; None for a model without conditions."""
-        return None if self.conditioner is None else self.conditioner.of(batch)
+        return None if self.conditioner is None else self.conditioner.of(batch, noise)
 
     @abstractmethod
     def loss(self, batch: Batch, player: str = "model", noise: Noise = None) -> Loss:
@@ -187,7 +187,7 @@ class Model(nn.Module, ABC):
 
     def made(self, batch: Batch, noise: Noise = None) -> Tensor:
         """New items (B, *form) under the batch's conditions, as they are shown."""
-        context = self.condition(batch)
+        context = self.condition(batch, noise)
         return self.decode(self.latents(len(batch), context).draw(noise), context).mean
 
     def settle(self, train: Iterable[Batch], select: Iterable[Batch]) -> None:

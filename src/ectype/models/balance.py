@@ -20,6 +20,7 @@ from typing import final
 import torch
 from torch import Tensor, nn
 
+from ectype.context import Context
 from ectype.data.batch import Batch
 from ectype.errors import UsageError
 from ectype.models import Loss
@@ -43,13 +44,25 @@ class Balance(nn.Module):
         regularizer: r1r2, r1, gp or none.
         gamma: weight of the penalty; None: the controller's.
         augment: probability of each augmentation; None: from the size of the data.
+        mismatch: weight of real items under other items' conditions.
     """
 
     log_gamma: Tensor
     strength: Tensor
 
-    def __init__(self, shape: Shape, *, regularizer: str, gamma: float | None, augment: float | None) -> None:
+    def __init__(
+        self,
+        shape: Shape,
+        *,
+        regularizer: str,
+        gamma: float | None,
+        augment: float | None,
+        mismatch: float = 0.5,
+    ) -> None:
         super().__init__()
+        if not 0 <= mismatch < math.inf:
+            raise UsageError(f"mismatch is the weight of a loss, 0 or more, not {mismatch}")
+        self.mismatch = mismatch
         if gamma is not None and not 0 <= gamma < math.inf:
             raise UsageError(f"gamma is the weight of a penalty, 0 or more, not {gamma}")
         if augment is not None and not 0 <= augment <= 1:
@@ -85,9 +98,8 @@ class Balance(nn.Module):
                 self.regularizer in ("r1r2", "r1")
             )
             seen = None if batch.seen is None else torch.cat([batch.seen, batch.seen])
-            logits = critic(
-                self._varied(x, seen, noise), None if context is None else context.repeat(2), seen
-            )
+            varied = self._varied(x, seen, noise)
+            logits = critic(varied, None if context is None else context.repeat(2), seen)
             real, made = logits.chunk(2)
             each = pair(real, made)
             parts = {"accuracy": (real > made).float().mean().detach(), "gap": (real - made).mean().detach()}
@@ -99,6 +111,8 @@ class Balance(nn.Module):
                     steep = steep[:n] + steep[n:] if self.regularizer == "r1r2" else steep[:n]
                 parts |= {"penalty": steep.mean().detach(), "gamma": self.gamma}
                 each = each + 0.5 * self.gamma * steep.view(-1, m).sum(1)
+            if context is not None and self.mismatch > 0:
+                each = each + self.mismatch * _mismatched(critic, pair, real, context, varied[:n], batch.seen)
         return Loss(each.repeat_interleave(m), batch.weight, parts)
 
     def generator_loss(self, critic: Critic, batch: Batch, fake: Tensor, pair: Pair, noise: Noise) -> Loss:
@@ -135,6 +149,23 @@ class Balance(nn.Module):
         move = (accuracy - TARGET) * (items / _ITEMS)
         self.log_gamma += torch.where(broken > 0, torch.zeros_like(move), move)
         self.log_gamma.clamp_(self.start - _REACH, self.start + _REACH)
+
+
+def _mismatched(
+    critic: Critic, pair: Pair, real: Tensor, context: Context, x: Tensor, seen: Tensor | None
+) -> Tensor:
+    """What a critic has to pay for real items x (B, *form), augmented, under others' conditions (B/pack,).
+
+    Reed et al. 2016, "Generative adversarial text to image synthesis", algorithm 1: without them a critic
+    learns what looks real long before what fits the condition. Neighbours with equal conditions are left out.
+    """
+    other = torch.arange(len(x), device=x.device).roll(critic.pack)
+    wrong = context[other]
+    differs = (wrong.vector != context.vector).any(1)
+    if context.aligned is not None and wrong.aligned is not None:
+        differs = differs | (wrong.aligned != context.aligned).flatten(1).any(1)
+    made = critic(x.detach(), wrong, seen)
+    return pair(real, made) * differs.view(-1, critic.pack).any(1)
 
 
 def _known(batch: Batch) -> Tensor:

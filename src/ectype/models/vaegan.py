@@ -69,6 +69,7 @@ class VAEGAN(Autoencoder):
         regularizer: Literal["r1r2", "r1", "gp", "none"] = "r1r2",
         gamma: float | None = None,
         augment: float | None = None,
+        mismatch: float = 0.5,
         phase: float = 0.3,
         adversarial_weight: float = 1.0,
         feature_weight: float = 0.5,
@@ -90,7 +91,9 @@ class VAEGAN(Autoencoder):
         self.feature_weight = feature_weight
         self.bounded = autoencoder.bounded
         shape = autoencoder.likelihood.shape
-        self.balance = Balance(shape, regularizer=regularizer, gamma=gamma, augment=augment)
+        self.balance = Balance(
+            shape, regularizer=regularizer, gamma=gamma, augment=augment, mismatch=mismatch
+        )
 
     def __getattr__(self, name: str) -> Any:
         """Encoder, decoder, likelihood, prior and conditioner are the autoencoder's."""

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
+from math import prod
 from typing import final
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ectype.context import Context
+from ectype.context import Context, Ports
 from ectype.errors import UsageError, did_you_mean
 from ectype.shapes import Grid, Shape, Tokens
 
@@ -73,6 +74,32 @@ class Stem(nn.Module):
 
 
 @final
+class Waves(nn.Module):
+    """Numbers and their waves sin(2^k x), cos(2^k x), k below `octaves`: (B, C) to (B, C · (1 + 2 octaves)).
+
+    A fully connected network learns slow functions of its input long before fast ones; for numbers of
+    unit deviation the fastest of six octaves tells apart what lies a thirtieth of a deviation from each
+    other. Tancik et al. 2020, "Fourier features let networks learn high frequency functions in low
+    dimensional domains", equation 5; the octaves are those of Mildenhall et al. 2020, "NeRF", equation 4.
+    Raises UsageError unless 0 <= octaves <= 16.
+    """
+
+    def __init__(self, octaves: int) -> None:
+        super().__init__()
+        if not 0 <= octaves <= 16:
+            raise UsageError(f"waves is a number of octaves, from 0 to 16, not {octaves}")
+        self.register_buffer("rates", 2.0 ** torch.arange(octaves), persistent=False)
+        self.factor = 1 + 2 * octaves
+
+    def forward(self, x: Tensor) -> Tensor:
+        """x (B, C) to (B, C · factor)."""
+        if self.factor == 1:
+            return x
+        phases = (x.unsqueeze(2) * self.get_buffer("rates")).flatten(1)
+        return torch.cat([x, phases.sin(), phases.cos()], 1)
+
+
+@final
 class Conv2d(nn.Conv2d):
     """A convolution that becomes a linear layer where its output is one pixel.
 
@@ -102,6 +129,49 @@ class Conv2d(nn.Conv2d):
         return F.linear(x.permute(0, 2, 3, 1).flatten(1), flat, self.bias)[..., None, None]
 
 
+def space_to_depth(x: Tensor, size: tuple[int, int], fit: tuple[int, int]) -> Tensor:
+    """(B, C, *size) to (B, r·s·C, *fit) by r by s patches, zero-padded to a whole number of them."""
+    r, s = -(-size[0] // fit[0]), -(-size[1] // fit[1])
+    x = F.pad(x, (0, s * fit[1] - size[1], 0, r * fit[0] - size[0]))
+    b, c = x.shape[:2]
+    x = x.permute(0, 2, 3, 1).reshape(b, fit[0], r, fit[1], s, c)
+    return x.permute(0, 1, 3, 2, 4, 5).reshape(b, *fit, r * s * c).permute(0, 3, 1, 2)
+
+
+def beside(x: Tensor, context: Context | None) -> Tensor:
+    """x (B, C, H, W) with what the context has on the grid as further channels (B, C + A, H, W)."""
+    if context is None or context.aligned is None:
+        return x
+    return torch.cat([x, context.aligned.to(x.dtype)], 1)
+
+
+@final
+class Guide(nn.Module):
+    """h + a convolution of what lies on the grid, brought to h's size.
+
+    At half the grid's size and above all of it enters, patch by patch; below its means do.
+    """
+
+    def __init__(self, ports: Ports, channels: int, size: tuple[int, int]) -> None:
+        super().__init__()
+        self.grid, self.size = ports.grid, size
+        self.whole = all(g <= 2 * s for g, s in zip(ports.grid, size, strict=True))
+        patch = prod(-(-g // s) for g, s in zip(ports.grid, size, strict=True)) if self.whole else 1
+        self.convolution = nn.Conv2d(ports.aligned * patch, channels, 3, padding=1)
+
+    def forward(self, h: Tensor, context: Context | None) -> Tensor:
+        """h (B, C, *size) to the same."""
+        if context is None or context.aligned is None:
+            return h
+        grid = context.aligned.to(h.dtype)
+        if self.whole:
+            grid = space_to_depth(grid, self.grid, self.size)
+        else:
+            grid = F.adaptive_avg_pool2d(grid, self.size)
+        out: Tensor = h + self.convolution(grid)
+        return out
+
+
 @final
 class Modulation(nn.Module):
     """h · (1 + a(c)) + b(c): how a condition scales and shifts features, starting as the identity.
@@ -121,3 +191,67 @@ class Modulation(nn.Module):
         scale, shift = self.linear(context.vector).to(h.dtype).chunk(2, 1)
         form = (*scale.shape, *(1 for _ in h.shape[2:]))
         return h * (1 + scale.view(form)) + shift.view(form)
+
+
+@final
+class Attention(nn.Module):
+    """h + attention of each place of h to the context's tokens, starting as the identity.
+
+        softmax(Q Kᵀ / √d) V   with Q from h, K and V from the tokens that exist
+
+    Vaswani et al. 2017, "Attention is all you need", equation 1, with heads of about 32 channels.
+    """
+
+    def __init__(self, context: int, channels: int) -> None:
+        super().__init__()
+        self.heads = max(1, min(8, channels // 32))
+        inner = 32 * self.heads
+        self.query = nn.Linear(channels, inner)
+        self.key_value = nn.Linear(context, 2 * inner)
+        self.out = nn.Linear(inner, channels)
+        nn.init.zeros_(self.out.weight)
+        nn.init.zeros_(self.out.bias)
+
+    def forward(self, h: Tensor, context: Context) -> Tensor:
+        """h (B, C, ...) and the context's tokens to (B, C, ...)."""
+        places = h.flatten(2).transpose(1, 2) if h.dim() > 2 else h.unsqueeze(1)
+
+        def split(x: Tensor) -> Tensor:
+            return x.unflatten(2, (self.heads, -1)).transpose(1, 2)
+
+        key, value = (split(part) for part in self.key_value(context.tokens).chunk(2, 2))
+        # written out: PyTorch's fused attention has no second derivative, which a critic's penalty needs
+        score = split(self.query(places)) @ key.transpose(2, 3) / 32**0.5
+        score = score.float().masked_fill(~context.mask[:, None, None, :], -torch.inf)
+        found = torch.softmax(score, 3).to(value.dtype) @ value
+        out = self.out(found.transpose(1, 2).flatten(2)).transpose(1, 2)
+        return h + out.reshape(h.shape).to(h.dtype)
+
+
+ATTENDED = 64
+"""Places up to which a picture attends to tokens: beyond 8 x 8 attention takes most of the time."""
+
+
+@final
+class Entrance(nn.Module):
+    """The ways in of a context at one layer: scale and shift by its vector, attention to its tokens.
+
+    Arguments:
+        ports: what the context has.
+        channels: of the layer's features.
+        places: how many there are; above ATTENDED none attends.
+    """
+
+    def __init__(self, ports: Ports, channels: int, places: int = 1) -> None:
+        super().__init__()
+        self.modulation = Modulation(ports.vector, channels) if ports.vector else None
+        attends = ports.tokens and places <= ATTENDED
+        self.attention = Attention(ports.vector, channels) if attends else None
+
+    def forward(self, h: Tensor, context: Context | None) -> Tensor:
+        """h (B, C, ...) to the same."""
+        if context is None:
+            return h
+        if self.attention is not None:
+            h = self.attention(h, context)
+        return h if self.modulation is None else self.modulation(h, context)

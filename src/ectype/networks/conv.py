@@ -13,16 +13,24 @@ initialization", section 3: the last layer of each residual branch starts at zer
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from math import prod
 from typing import final
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
-from ectype.context import Context
+from ectype.context import NO_PORTS, Context, Ports
 from ectype.errors import UsageError
-from ectype.networks.blocks import Modulation, Stem, activation_called, checked_share
+from ectype.networks.blocks import (
+    Entrance,
+    Guide,
+    Stem,
+    activation_called,
+    beside,
+    checked_share,
+    space_to_depth,
+)
 from ectype.shapes import Grid, Shape
 
 _SMALLEST = 8
@@ -36,15 +44,6 @@ def levels(size: tuple[int, int]) -> list[tuple[int, int]]:
         h, w = sizes[-1]
         sizes.append((-(-h // 2) if h > _SMALLEST else h, -(-w // 2) if w > _SMALLEST else w))
     return sizes
-
-
-def space_to_depth(x: Tensor, size: tuple[int, int], fit: tuple[int, int]) -> Tensor:
-    """(B, C, *size) to (B, r·s·C, *fit) by r by s patches, zero-padded to a whole number of them."""
-    r, s = -(-size[0] // fit[0]), -(-size[1] // fit[1])
-    x = F.pad(x, (0, s * fit[1] - size[1], 0, r * fit[0] - size[0]))
-    b, c = x.shape[:2]
-    x = x.permute(0, 2, 3, 1).reshape(b, fit[0], r, fit[1], s, c)
-    return x.permute(0, 1, 3, 2, 4, 5).reshape(b, *fit, r * s * c).permute(0, 3, 1, 2)
 
 
 def depth_to_space(x: Tensor, size: tuple[int, int], fit: tuple[int, int]) -> Tensor:
@@ -64,21 +63,19 @@ class Block(nn.Module):
     """x + conv(act(modulate(conv(act(x))))), (B, C, H, W) to the same."""
 
     def __init__(
-        self, channels: int, context: int, activation: Callable[[Tensor], Tensor], dropout: float
+        self, channels: int, entrance: Entrance, activation: Callable[[Tensor], Tensor], dropout: float
     ) -> None:
         super().__init__()
         self.first = nn.Conv2d(channels, channels, 3, padding=1)
         self.second = nn.Conv2d(channels, channels, 3, padding=1)
         nn.init.zeros_(self.second.weight)
         nn.init.zeros_(self.second.bias)  # type: ignore[arg-type]
-        self.modulation = Modulation(context, channels) if context else None
+        self.entrance = entrance
         self.activation = activation
         self.dropout = nn.Dropout2d(checked_share(dropout))
 
     def forward(self, x: Tensor, context: Context | None) -> Tensor:
-        h = self.first(self.activation(x))
-        if self.modulation is not None and context is not None:
-            h = self.modulation(h, context)
+        h = self.entrance(self.first(self.activation(x)), context)
         h = self.second(self.dropout(self.activation(h)))
         return x + h
 
@@ -103,10 +100,22 @@ class _Plan:
 class Level(nn.Module):
     """The blocks of one level, one after the other."""
 
-    def __init__(self, channels: int, depth: int, context: int, activation: str, dropout: float) -> None:
+    def __init__(
+        self,
+        channels: int,
+        size: tuple[int, int],
+        depth: int,
+        context: Ports,
+        activation: str,
+        dropout: float,
+    ) -> None:
         super().__init__()
         act = activation_called(activation)
-        self.blocks = nn.ModuleList(Block(channels, context, act, dropout) for _ in range(depth))
+        # one block of a level attends, the others are scaled and shifted only: attention is dear on a CPU
+        ports = [context, *(replace(context, tokens=False) for _ in range(depth - 1))]
+        self.blocks = nn.ModuleList(
+            Block(channels, Entrance(p, channels, prod(size)), act, dropout) for p in ports
+        )
 
     def forward(self, h: Tensor, context: Context | None) -> Tensor:
         for block in self.blocks:
@@ -132,7 +141,7 @@ class Encoder(nn.Module):
         shape: Shape,
         out: int,
         *,
-        context: int = 0,
+        context: Ports = NO_PORTS,
         width: int = 32,
         depth: int = 2,
         growth: float = 2.0,
@@ -147,23 +156,35 @@ class Encoder(nn.Module):
         self.size, self.sizes = (shape.size[0], shape.size[1]), plan.sizes
         patch = prod(-(-a // b) for a, b in zip(shape.size, plan.sizes[0], strict=True))
         self.read = Stem(shape)
-        self.stem = nn.Conv2d(shape.channels * patch, plan.widths[0], 3, padding=1)
-        self.levels = nn.ModuleList(Level(w, depth, context, activation, dropout) for w in plan.widths)
+        self.stem = nn.Conv2d((shape.channels + context.aligned) * patch, plan.widths[0], 3, padding=1)
+        self.levels = nn.ModuleList(
+            Level(w, size, depth, context, activation, dropout)
+            for w, size in zip(plan.widths, plan.sizes, strict=True)
+        )
         self.downs = nn.ModuleList(
             nn.Conv2d(w, v, 3, stride=(-(-a[0] // b[0]), -(-a[1] // b[1])), padding=1)
             for w, v, a, b in zip(plan.widths, plan.widths[1:], plan.sizes, plan.sizes[1:], strict=False)
         )
-        self.neck = nn.Conv2d(plan.widths[-1], neck, 1)
+        self.channels = plan.widths[-1]
+        self.neck = nn.Conv2d(self.channels, neck, 1)
         self.head = nn.Linear(neck * prod(plan.sizes[-1]), out)
         self.activation = activation_called(activation)
 
     def forward(self, x: Tensor, context: Context | None = None, seen: Tensor | None = None) -> Tensor:
-        h = space_to_depth(self.read(x, seen), self.size, self.sizes[0])
+        return self.whole(self.places(x, context, seen))
+
+    def places(self, x: Tensor, context: Context | None = None, seen: Tensor | None = None) -> Tensor:
+        """x (B, C, H, W) to the features of the smallest level (B, `channels`, h, w)."""
+        h = space_to_depth(beside(self.read(x, seen), context), self.size, self.sizes[0])
         h = self.stem(h.contiguous(memory_format=torch.channels_last))
         for i, level in enumerate(self.levels):
             h = level(h, context)
             if i < len(self.downs):
                 h = self.downs[i](self.activation(h))
+        return h
+
+    def whole(self, h: Tensor) -> Tensor:
+        """Those features to (B, out)."""
         h = self.activation(self.neck(self.activation(h)))
         out: Tensor = self.head(h.flatten(1))
         return out
@@ -181,7 +202,7 @@ class Decoder(nn.Module):
         latent: int,
         numbers: Sequence[int],
         *,
-        context: int = 0,
+        context: Ports = NO_PORTS,
         width: int = 32,
         depth: int = 2,
         growth: float = 2.0,
@@ -197,7 +218,15 @@ class Decoder(nn.Module):
         patch = prod(-(-a // b) for a, b in zip(self.size, plan.sizes[0], strict=True))
         self.tail = nn.Linear(latent, neck * prod(plan.sizes[-1]))
         self.widen = nn.Conv2d(neck, plan.widths[-1], 1)
-        self.levels = nn.ModuleList(Level(w, depth, context, activation, dropout) for w in plan.widths)
+        self.levels = nn.ModuleList(
+            Level(w, size, depth, context, activation, dropout)
+            for w, size in zip(plan.widths, plan.sizes, strict=True)
+        )
+        self.guides = nn.ModuleList(
+            Guide(context, w, size)
+            for w, size in zip(plan.widths, plan.sizes, strict=True)
+            if context.aligned
+        )
         self.ups = nn.ModuleList(
             nn.Conv2d(v, w * prod(-(-p // q) for p, q in zip(a, b, strict=True)), 1)
             for w, v, a, b in zip(plan.widths, plan.widths[1:], plan.sizes, plan.sizes[1:], strict=False)
@@ -209,6 +238,8 @@ class Decoder(nn.Module):
         h = self.tail(z.flatten(1)).view(z.shape[0], -1, *self.sizes[-1])
         h = self.widen(h.contiguous(memory_format=torch.channels_last))
         for i in reversed(range(len(self.levels))):
+            if self.guides:
+                h = self.guides[i](h, context)
             h = self.levels[i](h, context)
             if i > 0:
                 h = depth_to_space(self.ups[i - 1](self.activation(h)), self.sizes[i], self.sizes[i - 1])

@@ -23,9 +23,9 @@ from typing import final
 import torch
 from torch import Tensor, nn
 
-from ectype.context import Context
+from ectype.context import NO_PORTS, Context, Ports
 from ectype.errors import UsageError
-from ectype.networks.blocks import Conv2d, Modulation, Stem, activation_called, checked_share
+from ectype.networks.blocks import Conv2d, Entrance, Guide, Stem, activation_called, beside, checked_share
 from ectype.shapes import Grid, Shape
 
 _SMALLEST = 4
@@ -55,19 +55,19 @@ def _steps(size: tuple[int, int], half: tuple[int, int]) -> tuple[tuple[int, int
 
 
 class _Between(nn.Module):
-    """What stands between two layers: scale and shift by the context, activation, dropout."""
+    """What stands between two layers: the context's entrance, activation, dropout."""
 
-    def __init__(self, channels: int, context: int, activation: str, dropout: float) -> None:
+    def __init__(
+        self, channels: int, context: Ports, size: tuple[int, int], activation: str, dropout: float
+    ) -> None:
         super().__init__()
-        self.modulation = Modulation(context, channels) if context else None
+        self.entrance = Entrance(context, channels, prod(size))
         self.activation = activation_called(activation)
         self.dropout = nn.Dropout2d(checked_share(dropout))
 
     def forward(self, h: Tensor, context: Context | None) -> Tensor:
         """h (B, C, H, W) to the same."""
-        if self.modulation is not None and context is not None:
-            h = self.modulation(h, context)
-        out: Tensor = self.dropout(self.activation(h))
+        out: Tensor = self.dropout(self.activation(self.entrance(h, context)))
         return out
 
 
@@ -86,7 +86,7 @@ class Encoder(nn.Module):
         shape: Shape,
         out: int,
         *,
-        context: int = 0,
+        context: Ports = NO_PORTS,
         width: int = 64,
         activation: str = "leaky",
         dropout: float = 0.0,
@@ -98,15 +98,22 @@ class Encoder(nn.Module):
         self.read = Stem(shape)
         self.downs = nn.ModuleList()
         for a, b, size, half in zip(
-            (shape.channels, *plan.widths), plan.widths, plan.sizes, plan.sizes[1:], strict=False
+            (shape.channels + context.aligned, *plan.widths),
+            plan.widths,
+            plan.sizes,
+            plan.sizes[1:],
+            strict=False,
         ):
             kernel, stride = _steps(size, half)
             self.downs.append(nn.Conv2d(a, b, kernel, stride, padding=1))
-        self.between = nn.ModuleList(_Between(w, context, activation, dropout) for w in plan.widths)
+        self.between = nn.ModuleList(
+            _Between(w, context, size, activation, dropout)
+            for w, size in zip(plan.widths, plan.sizes[1:], strict=True)
+        )
         self.head = Conv2d(plan.widths[-1], out, plan.sizes[-1])
 
     def forward(self, x: Tensor, context: Context | None = None, seen: Tensor | None = None) -> Tensor:
-        h = self.read(x, seen).contiguous(memory_format=torch.channels_last)
+        h = beside(self.read(x, seen), context).contiguous(memory_format=torch.channels_last)
         for down, between in zip(self.downs, self.between, strict=True):
             h = between(down(h), context)
         out: Tensor = self.head(h).flatten(1)
@@ -125,7 +132,7 @@ class Decoder(nn.Module):
         latent: int,
         numbers: Sequence[int],
         *,
-        context: int = 0,
+        context: Ports = NO_PORTS,
         width: int = 64,
         activation: str = "relu",
         dropout: float = 0.0,
@@ -143,11 +150,15 @@ class Decoder(nn.Module):
             kernel, stride = _steps(size, half)
             odd = (size[0] - stride[0] * half[0], size[1] - stride[1] * half[1])  # what halving rounded off
             self.ups.append(nn.ConvTranspose2d(a, b, kernel, stride, padding=1, output_padding=odd))
-        self.between = nn.ModuleList(_Between(w, context, activation, dropout) for w in plan.widths[::-1])
+        inner = list(zip(plan.widths, plan.sizes[1:], strict=True))[::-1]
+        self.between = nn.ModuleList(_Between(w, context, size, activation, dropout) for w, size in inner)
+        self.guides = nn.ModuleList(Guide(context, w, size) for w, size in inner if context.aligned)
 
     def forward(self, z: Tensor, context: Context | None = None) -> Tensor:
         # with the channels last, as the layers want them
         h = self.tail(z.flatten(1)).view(len(z), *self.smallest, -1).permute(0, 3, 1, 2)
-        for up, between in zip(self.ups, self.between, strict=True):
+        for i, (up, between) in enumerate(zip(self.ups, self.between, strict=True)):
+            if self.guides:
+                h = self.guides[i](h, context)
             h = up(between(h, context))
         return h

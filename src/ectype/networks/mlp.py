@@ -1,6 +1,6 @@
 """Fully connected networks for any shape.
 
-    flatten → [linear → scale and shift by the context → activation] × hidden → linear
+    flatten, with what lies on the grid → [linear → entrance of the context → activation] × hidden → linear
 
 The last layer is linear: an activation on a two-number code would cut off half of its plane.
 """
@@ -11,35 +11,39 @@ from collections.abc import Sequence
 from math import prod
 from typing import final
 
+import torch
 from torch import Tensor, nn
 
-from ectype.context import Context
+from ectype.context import NO_PORTS, Context, Ports
 from ectype.errors import UsageError
-from ectype.networks.blocks import Modulation, Stem, activation_called, checked_share
-from ectype.shapes import Shape
+from ectype.networks.blocks import Entrance, Stem, Waves, activation_called, checked_share
+from ectype.shapes import Row, Shape
 
 
 class _Layers(nn.Module):
     """Hidden layers and a linear output, (B, widths[0]) to (B, widths[-1])."""
 
-    def __init__(self, widths: Sequence[int], context: int, activation: str, dropout: float) -> None:
+    def __init__(self, widths: Sequence[int], ports: Ports, activation: str, dropout: float) -> None:
         super().__init__()
         if not all(0 < w <= 1 << 20 for w in widths):
             raise UsageError(f"every layer needs between 1 and 2^20 units, not {list(widths)}")
-        pairs = list(zip(widths[:-1], widths[1:], strict=True))
+        beside = ports.aligned * prod(ports.grid)  # what lies on the grid enters as more numbers
+        pairs = zip((widths[0] + beside, *widths[1:-1]), widths[1:], strict=True)
         self.linears = nn.ModuleList(nn.Linear(a, b) for a, b in pairs)
-        inner = widths[1:-1] if context else ()
-        self.modulations = nn.ModuleList(Modulation(context, w) for w in inner)
+        inner = widths[1:-1] if ports.vector else ()
+        self.entrances = nn.ModuleList(Entrance(ports, w) for w in inner)
         # with no hidden layer the condition enters the output itself
-        self.last = Modulation(context, widths[-1]) if context and not inner else None
+        self.last = Entrance(ports, widths[-1]) if ports.vector and not inner else None
         self.activation = activation_called(activation)
         self.dropout = nn.Dropout(checked_share(dropout))
 
     def forward(self, h: Tensor, context: Context | None) -> Tensor:
+        if context is not None and context.aligned is not None:
+            h = torch.cat([h, context.aligned.flatten(1).to(h.dtype)], 1)
         for i, linear in enumerate(self.linears[:-1]):
             h = linear(h)
             if context is not None:
-                h = self.modulations[i](h, context)
+                h = self.entrances[i](h, context)
             h = self.dropout(self.activation(h))
         h = self.linears[-1](h)
         return self.last(h, context) if self.last is not None and context is not None else h
@@ -53,6 +57,7 @@ class Encoder(nn.Module):
         hidden: units of each hidden layer, first to last.
         activation: elu, gelu, leaky, relu, silu or tanh.
         dropout: share of hidden units silenced at each training step.
+        waves: of rows of numbers: octaves of sines and cosines that each is read with; 0: the number alone.
     """
 
     def __init__(
@@ -60,17 +65,20 @@ class Encoder(nn.Module):
         shape: Shape,
         out: int,
         *,
-        context: int = 0,
+        context: Ports = NO_PORTS,
         hidden: Sequence[int] = (512, 512),
         activation: str = "relu",
         dropout: float = 0.0,
+        waves: int = 0,
     ) -> None:
         super().__init__()
         self.stem = Stem(shape)
-        self.layers = _Layers((prod(self.stem.form), *hidden, out), context, activation, dropout)
+        self.waves = Waves(waves if isinstance(shape, Row) else 0)
+        width = prod(self.stem.form) * self.waves.factor
+        self.layers = _Layers((width, *hidden, out), context, activation, dropout)
 
     def forward(self, x: Tensor, context: Context | None = None, seen: Tensor | None = None) -> Tensor:
-        h: Tensor = self.layers(self.stem(x, seen).flatten(1), context)
+        h: Tensor = self.layers(self.waves(self.stem(x, seen).flatten(1)), context)
         return h
 
 
@@ -87,7 +95,7 @@ class Decoder(nn.Module):
         latent: int,
         numbers: Sequence[int],
         *,
-        context: int = 0,
+        context: Ports = NO_PORTS,
         hidden: Sequence[int] = (512, 512),
         activation: str = "relu",
         dropout: float = 0.0,

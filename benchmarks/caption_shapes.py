@@ -1,0 +1,142 @@
+"""Captioned shapes: are all words of a caption right in what is made, for combinations never seen?
+
+    ./dev bench caption_shapes [--families vae,gan] [--seeds 1] [--minutes 12] [--again]
+
+Drawn pictures, 32 x 32 (`ectype.data.drawing`). Of the combinations of size, colour, shape and place
+(3 x 6 x 4 x 9) 30 % are in the training data, 20,000 pictures of them; captions are those of the built-in
+set. 400 captions of the other combinations are given, one picture made of each, and an exact judge, the
+renderer itself, finds the factors of what was made. All of the four words have to be right. Beside: the
+same for combinations that were seen, and for real pictures, which is what the judge can see.
+"""
+
+from __future__ import annotations
+
+import argparse
+import re
+import time
+from typing import Any
+
+import numpy as np
+import torch
+from _record import measure
+from _shapes import agrees
+
+from ectype.assembly import build
+from ectype.data.data import Condition, Data
+from ectype.data.drawing import draw
+from ectype.data.reading import read
+from ectype.kinds.text import Text
+from ectype.models import Model
+from ectype.training.loop import fit
+
+NAME = "caption_shapes"
+TRAIN, ASKED, SHARE = 20_000, 400, 0.3
+WORDS = re.compile(r"a (\w+) (\w+) (\w+) ((?:at|in) the \w+(?: \w+)?)")
+Array = np.ndarray[Any, Any]
+
+
+def words(caption: str) -> tuple[str, str, str, str]:
+    """Size, colour, shape and place of a caption."""
+    found = WORDS.match(caption)
+    if found is None:
+        raise SystemExit(f"not a caption of a drawn shape: {caption}")
+    a, b, c, d = found.groups()
+    return a, b, c, d
+
+
+def drawn(seed: int) -> tuple[Array, list[str], Array, list[str]]:
+    """Pictures and captions whose combination is one of the 30 %, and pictures and captions of the rest."""
+    found = draw(int(TRAIN / SHARE * 1.1), seed)
+    if found.values is None or found.captions is None:
+        raise SystemExit("the drawn set has no captions")
+    combinations = sorted({words(caption) for caption in found.captions})
+    random = np.random.default_rng(seed)
+    some = random.permutation(len(combinations))[: int(SHARE * len(combinations))]
+    seen = {combinations[i] for i in some}
+    here = np.array([words(caption) in seen for caption in found.captions])
+    captions = np.array(found.captions)
+    rest = np.flatnonzero(~here)[:ASKED]
+    mine = np.flatnonzero(here)[:TRAIN]
+    return found.values[mine], captions[mine].tolist(), found.values[rest], captions[rest].tolist()
+
+
+def captioned(pictures: Array, captions: list[str], unit: str) -> Data:
+    """The pictures with their captions as a condition."""
+    data = read(pictures)
+    kind = Text.fit(captions, unit=unit)
+    stored = torch.from_numpy(np.stack([kind.pack(caption) for caption in captions]))
+    data.given = {"caption": Condition(kind, stored, torch.ones(len(captions), dtype=torch.bool))}
+    return data
+
+
+def made(model: Model, data: Data, captions: list[str], seed: int) -> Array:
+    """One picture (32, 32, 3) of each caption."""
+    kind = data.given["caption"].kind
+    conditioner = model.conditioner
+    if conditioner is None:
+        raise SystemExit("this model was built without conditions")
+    noise, out = torch.Generator().manual_seed(seed), []
+    for start in range(0, len(captions), 100):
+        part = captions[start : start + 100]
+        given = kind.tensor(torch.from_numpy(np.stack([kind.pack(caption) for caption in part])))
+        with torch.no_grad():
+            context = conditioner({"caption": given}, {}, len(part))
+            z = model.latents(len(part), context).draw(noise)
+            out.append(data.kind.stored(model.decode(z, context).mean))
+    return np.concatenate(out).transpose(0, 2, 3, 1)
+
+
+def right(pictures: Array, captions: list[str]) -> dict[str, float]:
+    """Share of pictures that agree with each word of their captions, and with all."""
+    found = [agrees(p, *words(c)) for p, c in zip(pictures, captions, strict=True)]
+    each = {word: float(np.mean([f[word] for f in found])) for word in found[0]}
+    return {"all": round(float(np.mean([all(f.values()) for f in found])), 4), **each}
+
+
+def measured(family: str, seed: int, asked: argparse.Namespace) -> dict[str, Any]:
+    """Train one model and judge what it makes of captions."""
+    torch.set_num_threads(1)
+    pictures, captions, real, unseen = drawn(seed)
+    data = captioned(pictures, captions, asked.unit)
+    model = build(family, data, seed=seed)
+    began = time.perf_counter()
+    *_, last = fit(model, data, minutes=asked.minutes, seed=seed, threads=1)
+    seconds = time.perf_counter() - began
+    figures = right(made(model, data, unseen, seed), unseen)
+    return {
+        **figures,
+        "seen": right(made(model, data, captions[:ASKED], seed), captions[:ASKED])["all"],
+        "real": right(real, unseen)["all"],
+        "seconds": round(seconds, 1),
+        "steps": last.number,
+    }
+
+
+def main() -> None:
+    """Measure every family and seed that is missing."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--families", default="vae,gan")
+    parser.add_argument("--seeds", type=int, default=1)
+    parser.add_argument("--minutes", type=float, default=12.0)
+    parser.add_argument("--unit", default="words")
+    parser.add_argument("--again", action="store_true")
+    asked = parser.parse_args()
+    protocol = (
+        f"{asked.minutes:g} minutes on one thread, defaults, captions in {asked.unit}; {ASKED} captions of "
+        f"combinations that are not among the {SHARE:.0%} in training"
+    )
+    for seed in range(asked.seeds):
+        for family in asked.families.split(","):
+            measure(
+                NAME,
+                {"family": family, "unit": asked.unit, "seed": seed},
+                protocol,
+                lambda f=family, s=seed: measured(f, s, asked),
+                again=asked.again,
+            )
+
+
+if __name__ == "__main__":
+    main()

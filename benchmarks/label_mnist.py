@@ -1,0 +1,119 @@
+"""Label → digit on MNIST: does what a conditional model makes for a class look like that class to a judge?
+
+    ./dev bench label_mnist [--families vae,gan,vaegan] [--seeds 1] [--minutes 12] [--halved] [--again]
+
+The model is trained on 60,000 digits less the select split, on one thread; 200 digits of each class are
+made, and a classifier trained on the spot on the train split names them. Beside: its accuracy on the
+10,000 real test digits, the diversity within a class (mean distance of two items of a class in pixels, as a
+share of that of real test items), and with `--halved` the same after half of the labels were taken away.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from dataclasses import replace
+from typing import Any
+
+import torch
+from _record import measure
+from _sources import folder
+from torch import Tensor
+
+from ectype.assembly import build
+from ectype.data.data import Data
+from ectype.data.reading import read
+from ectype.metrics.classifier import Classifier
+from ectype.models import Model
+from ectype.training.loop import fit
+
+NAME = "label_mnist"
+EACH = 200
+
+
+def digits(halved: bool) -> Data:
+    """MNIST with its labels as a condition; `halved`: every second item of the train split has none."""
+    data = read(str(folder("mnist")), given="label")
+    if halved:
+        condition = data.given["label"]
+        lost = data.splits["train"][::2]
+        present = condition.present.clone()
+        present[lost] = False
+        data.given = {"label": replace(condition, present=present)}
+    return data
+
+
+def made(model: Model, label: int, seed: int) -> Tensor:
+    """Items of one class (EACH, 1, 28, 28) in [0, 1], as they are shown."""
+    noise = torch.Generator().manual_seed(seed * 10 + label)
+    conditioner = model.conditioner
+    if conditioner is None:
+        raise SystemExit("this model was built without conditions")
+    with torch.no_grad():
+        context = conditioner({"label": torch.full((EACH,), label)}, {}, EACH)
+        z = model.latents(EACH, context).draw(noise)
+        return model.decode(z, context).mean.float().clamp(0, 1)
+
+
+def spread(x: Tensor) -> float:
+    """Mean distance of two different items."""
+    return float(torch.pdist(x.flatten(1)).mean())
+
+
+def measured(family: str, seed: int, minutes: float, halved: bool, options: dict[str, Any]) -> dict[str, Any]:
+    """Train one model and have its items named."""
+    torch.set_num_threads(1)
+    data = digits(halved)
+    judge = Classifier(data, seed=0)
+    test = data.splits["test"]
+    labels = torch.as_tensor(data.labels)
+    right = float((judge.of(data, test).argmax(1) == labels[test]).double().mean())
+    model = build(family, data, seed=seed, **options)
+    began = time.perf_counter()
+    *_, last = fit(model, data, minutes=minutes, seed=seed, threads=1)
+    seconds = time.perf_counter() - began
+    agreement, diversity = [], []
+    for label in range(10):
+        x = made(model, label, seed)
+        agreement.append(float((judge(x).argmax(1) == label).double().mean()))
+        real = data.batch(test[labels[test] == label][:EACH]).x
+        diversity.append(spread(x) / spread(real))
+    return {
+        "agreement": round(sum(agreement) / 10, 4),
+        "least": round(min(agreement), 4),
+        "diversity": round(sum(diversity) / 10, 3),
+        "judge": round(right, 4),
+        "seconds": round(seconds, 1),
+        "steps": last.number,
+    }
+
+
+def main() -> None:
+    """Measure every family and seed that is missing."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--families", default="vae,gan,vaegan")
+    parser.add_argument("--seeds", type=int, default=1)
+    parser.add_argument("--minutes", type=float, default=12.0)
+    parser.add_argument("--network", default=None)
+    parser.add_argument("--width", type=int, default=None)
+    parser.add_argument("--halved", action="store_true", help="half of the labels taken away")
+    parser.add_argument("--again", action="store_true")
+    asked = parser.parse_args()
+    options = {k: v for k in ("network", "width") if (v := getattr(asked, k)) is not None}
+    protocol = f"{asked.minutes:g} minutes on one thread, {options or 'defaults'}; {EACH} made of each class"
+    for seed in range(asked.seeds):
+        for family in asked.families.split(","):
+            key = {"family": family, "halved": asked.halved, "seed": seed, **options}
+            measure(
+                NAME,
+                key,
+                protocol,
+                lambda f=family, s=seed: measured(f, s, asked.minutes, asked.halved, options),
+                again=asked.again,
+            )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,172 @@
+"""Texts as integers: characters of any script, or words.
+
+    "a cat"  --pack-->  [3, 2, 4, 3, 5, 1, 0, 0]      0 is padding, 1 is the end, symbols count from 2
+
+The end is a symbol of its own, so that a model says how long a text is; what follows it is padding and
+says nothing. Characters give every text back exactly; words are parted at spaces, with each mark of
+punctuation a word of its own, and come back with single spaces.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any, Self, final
+
+import numpy as np
+from PIL import Image as Pillow
+from torch import Tensor
+
+from ectype.errors import DataError, ModelFileError, OutputError, UsageError, did_you_mean
+from ectype.kinds import Array, Kind
+from ectype.kinds.lettering import lettered
+from ectype.noise import Noise
+from ectype.shapes import Tokens
+
+PADDING, END, FIRST = 0, 1, 2
+UNITS = ("characters", "words")
+LONGEST = 1024
+"""Symbols of the longest text that `fit` makes room for unless it is told how many."""
+_STEP = 8
+_WORD = re.compile(r"\w+(?:['’-]\w+)*|[^\w\s]")
+_BEFORE_PUNCTUATION = re.compile(r" (?=[.,;:!?%)\]])")
+
+
+@final
+class Text(Kind):
+    """A text of at most T - 1 symbols.
+
+    Arguments:
+        symbols: the characters or words there are, in the order of their numbers, from 2.
+        length: T, room for the symbols and the end.
+        unit: "characters" or "words".
+    """
+
+    name = "text"
+
+    def __init__(self, symbols: Sequence[str], length: int, *, unit: str = "characters") -> None:
+        if unit not in UNITS:
+            raise UsageError(f"there is no unit '{unit}' of texts{did_you_mean(unit, UNITS)}")
+        self.symbols = tuple(symbols)
+        self.length = int(length)
+        self.unit = unit
+        self.numbers = {symbol: i + FIRST for i, symbol in enumerate(self.symbols)}
+        if not self.symbols or "" in self.numbers or len(self.numbers) != len(self.symbols):
+            raise DataError("a text needs different symbols, at least one")
+        if self.length < 2:
+            raise DataError(f"a text needs room for one symbol and its end, and {self.length} is less than 2")
+
+    @classmethod
+    def fit(cls, texts: Iterable[str], unit: str = "characters", length: int | None = None) -> Self:
+        """The symbols that occur, in their order, with room for the longest text and its end.
+
+        Arguments:
+            texts: at least one that is not empty.
+            unit: "characters" or "words".
+            length: T; by default the longest text and its end, rounded up to a multiple of 8; texts of more
+                than 1,024 symbols make no more room.
+        """
+        parted = [_parted(text, unit) for text in texts]
+        longest = max(map(len, parted), default=0)
+        if not longest:
+            raise DataError("all texts are empty: there is nothing to learn from")
+        room = -(-(min(longest, LONGEST) + 1) // _STEP) * _STEP if length is None else length
+        return cls(sorted({symbol for symbols in parted for symbol in symbols}), room, unit=unit)
+
+    @property
+    def shape(self) -> Tokens:
+        return Tokens(len(self.symbols) + FIRST, (self.length,))
+
+    @property
+    def network(self) -> str:
+        return "recurrent"
+
+    @property
+    def likelihood(self) -> str:
+        return "categorical"
+
+    def pack(self, item: Any) -> Array:
+        """A string as int32 (T,); raises DataError where it is empty, too long or has unknown symbols."""
+        if not isinstance(item, str):
+            raise DataError(f"{item!r} is no text")
+        symbols = _parted(item, self.unit)
+        if not symbols:
+            raise DataError("the text is empty: say something, or leave it out")
+        unknown = sorted({symbol for symbol in symbols if symbol not in self.numbers})
+        if unknown:
+            raise DataError(self._unknown(unknown))
+        if len(symbols) >= self.length:
+            raise DataError(
+                f"a text of {len(symbols)} {self.unit}, and there is room for {self.length - 1}: shorten it"
+            )
+        row = np.full(self.length, PADDING, np.int32)
+        row[: len(symbols)] = [self.numbers[symbol] for symbol in symbols]
+        row[len(symbols)] = END
+        return row
+
+    def _unknown(self, symbols: list[str]) -> str:
+        named = ", ".join(f"'{symbol}'" for symbol in symbols[:5]) + (", …" if len(symbols) > 5 else "")
+        if self.unit == "characters":
+            there = "".join(self.symbols[:80]) + ("…" if len(self.symbols) > 80 else "")
+            return f"the characters {named} were in no text that was learned from; known: {there}"
+        near = [hit for s in symbols[:5] for hit in get_close_matches(s, self.symbols, n=1, cutoff=0.6)]
+        hint = f"; did you mean {', '.join(repr(word) for word in near)}?" if near else ""
+        return f"the words {named} were in no text that was learned from{hint}"
+
+    def unpack(self, array: Array) -> str:
+        """The text before the first end (or padding, which only a model writes without one)."""
+        row = np.asarray(array)
+        stop = np.flatnonzero(row < FIRST)
+        symbols = [self.symbols[int(i) - FIRST] for i in row[: stop[0] if len(stop) else None]]
+        if self.unit == "characters":
+            return "".join(symbols)
+        return _BEFORE_PUNCTUATION.sub("", " ".join(symbols))
+
+    def tensor(self, stored: Tensor, noise: Noise = None) -> Tensor:
+        """Numbers of symbols (B, T), int64."""
+        return stored.long()
+
+    def stored(self, x: Tensor) -> Array:
+        """Any numbers (B, T) as int32 texts: one end after the last symbol, then padding."""
+        rows = x.detach().long().clamp(0, self.shape.vocabulary - 1).cpu().numpy().astype(np.int32)
+        over = np.cumsum(rows < FIRST, axis=1)
+        rows[over > 0] = PADDING
+        rows[(over == 1) & (np.diff(over, axis=1, prepend=0) == 1)] = END
+        return rows
+
+    def write(self, items: Sequence[Any], folder: Path) -> list[Path]:
+        """Write texts as 0000.txt, 0001.txt, …; raises OutputError where that is not possible."""
+        paths = [Path(folder) / f"{i:04d}.txt" for i in range(len(items))]
+        try:
+            Path(folder).mkdir(parents=True, exist_ok=True)
+            for item, path in zip(items, paths, strict=True):
+                # half of a surrogate pair can be learned from JSON and written in no encoding
+                path.write_text(f"{item}\n", encoding="utf-8", errors="replace")
+        except OSError as error:
+            raise OutputError(f"{folder}: cannot be written ({error}); choose another folder") from None
+        return paths
+
+    def sheet(self, items: Sequence[Any], columns: int = 8) -> Pillow.Image:
+        """The texts in cells, at most four in a row."""
+        return lettered([str(item) for item in items], columns)
+
+    def state(self) -> dict[str, Any]:
+        return {"symbols": list(self.symbols), "length": self.length, "unit": self.unit}
+
+    @classmethod
+    def restore(cls, state: dict[str, Any]) -> Self:
+        try:
+            symbols, length = state["symbols"], state["length"]
+            if not isinstance(symbols, list) or not all(isinstance(s, str) for s in symbols):
+                raise TypeError("symbols are a list of characters or words")
+            return cls(symbols, int(length), unit=state["unit"])
+        except (KeyError, TypeError, ValueError, DataError, UsageError) as error:
+            raise ModelFileError(f"the model file describes no text kind ({error}): damaged") from None
+
+
+def _parted(text: str, unit: str) -> list[str]:
+    if not text.strip():
+        return []
+    return list(text) if unit == "characters" else _WORD.findall(text)
