@@ -97,7 +97,7 @@ class DcganCritic(nn.Module):
             layers += [Conv2d(a, b, 4, 2, 1), nn.LeakyReLU(0.2)]
         self.layers = nn.Sequential(*layers, Conv2d(256, 1, 4, 1, 0))
 
-    divide, held, condition = Critic.divide, Critic.held, Critic.condition
+    whole, held, condition = Critic.whole, Critic.held, Critic.condition
 
     def forward(self, x: Tensor, context: Any = None, seen: Any = None) -> Tensor:
         h: Tensor = self.layers(x.contiguous(memory_format=torch.channels_last))

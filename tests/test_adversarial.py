@@ -219,14 +219,29 @@ def test_a_pack_is_judged_as_one_item() -> None:
     torch.testing.assert_close(loss.each, each.repeat_interleave(3), atol=1e-3, rtol=1e-4)
 
 
-@pytest.mark.parametrize("items", [1, 3, 5])
-def test_real_and_made_items_never_share_a_pack(items: int) -> None:
-    """With an odd number of each, together they are an even number."""
+@pytest.mark.parametrize("items", [3, 4, 7])
+def test_the_last_items_that_make_no_pack_are_not_judged(items: int) -> None:
+    """With an odd number of each, real and made items together would make whole packs."""
+    critic = linear(torch.randn(9, generator=generator()), pack=3)
+    x, made = torch.randn(2, items, 3, generator=generator(1))
+    weight = torch.rand(items, generator=generator(2))
+    whole = items // 3 * 3
+    balance = Balance(Row((1,) * 3), regularizer="r1r2", gamma=0.5, augment=None)
+    for of in (balance.critic_loss, balance.generator_loss):
+        pair = CRITIC["hinge"] if of == balance.critic_loss else GENERATOR["relativistic"]
+        found = of(critic, Batch(x, weight=weight), made, pair, generator())
+        wanted = of(critic, Batch(x[:whole], weight=weight[:whole]), made[:whole], pair, generator())
+        assert found.each.shape == (whole,)
+        torch.testing.assert_close(found.total, wanted.total)
+
+
+def test_a_batch_smaller_than_a_pack_is_refused() -> None:
     model, batch = game(pack=2)
-    part = Batch(batch.x[:items])
     for player in ("critic", "generator"):
-        with pytest.raises(UsageError, match=f"a batch of {items} items cannot be judged 2 at a time"):
-            model.loss(part, player, generator())
+        with pytest.raises(
+            UsageError, match="a batch of 1 items cannot be judged 2 at a time: choose a larger"
+        ):
+            model.loss(Batch(batch.x[:1]), player, generator())
 
 
 @pytest.mark.parametrize("network", ["mlp", "conv"])
@@ -240,6 +255,22 @@ def test_a_packed_game_reaches_every_item(network: str) -> None:
 
 
 # ---- spectral norm ----
+
+
+@pytest.mark.parametrize("network", ["mlp", "conv"])
+def test_a_restrained_critic_lengthens_nothing(network: str) -> None:
+    model, _ = game(network)
+    layers = _layers(model.critic)
+    with torch.no_grad():
+        layers[0].weight.mul_(20)
+        layers[1].weight.mul_(0.01)
+        layers[2].weight.zero_()
+    before = [layer.weight.clone() for layer in layers]
+    model.restrain()
+    for old, layer in zip(before, layers, strict=True):
+        was, now = (float(torch.linalg.svdvals(w.detach().flatten(1))[0]) for w in (old, layer.weight))
+        assert now <= 1.1 or was <= 1.1  # four steps of the power iteration
+        assert torch.equal(old, layer.weight) if was <= 1 else now >= 0.999
 
 
 @pytest.mark.parametrize("network", ["mlp", "conv"])

@@ -234,6 +234,9 @@ def test_conditions_that_are_not_there() -> None:
         ({"kind": "imag"}, "did you mean 'image'"),
         ({"binarise": "dynamc"}, "did you mean 'dynamic'"),
         ({"size": 8}, "size are for pictures"),
+        ({"channels": 2}, r"channels=2: 1 \(grey\), 3 \(colour\) or 4 \(alpha\)"),
+        ({"bits": 17}, "bits=17: from 1 to 16"),
+        ({"sise": 8}, "read takes no 'sise'; did you mean 'size'?"),
     ],
 )
 def test_options_that_do_not_fit(options: dict[str, object], message: str) -> None:
@@ -243,7 +246,7 @@ def test_options_that_do_not_fit(options: dict[str, object], message: str) -> No
 
 @pytest.mark.parametrize("size", ["big", "1x2x3", 0, "0x4", (-1, 3)])
 def test_sizes_that_are_none(size: object) -> None:
-    with pytest.raises(DataError, match="size="):
+    with pytest.raises(UsageError, match="size="):
         read([Pillow.new("L", (9, 9))], size=size)  # type: ignore[arg-type]
 
 

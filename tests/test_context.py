@@ -123,8 +123,6 @@ def test_a_drop_depends_on_seed_and_item() -> None:
 class Reads(nn.Module):
     """Vector, two tokens of which the second is padding, and one channel on a grid."""
 
-    aligned = (2, 3, 4)
-
     def forward(self, x: Tensor) -> Reading:
         grid = x[:, :1, None, None].expand(-1, 1, 3, 4)
         tokens = torch.stack([x, x + 1], 1)
@@ -133,7 +131,7 @@ class Reads(nn.Module):
 
 
 def test_sequences_and_grids_of_what_is_dropped_are_not_there() -> None:
-    model = Conditioner({"a": Reads(), "b": nn.Linear(2, WIDTH)}, WIDTH)
+    model = Conditioner({"a": Reads(), "b": nn.Linear(2, WIDTH)}, WIDTH, grids={"a": (2, 3, 4)})
     x = torch.randn(3, WIDTH)
     kept = {"a": torch.tensor([True, False, True])}
     context = model({"a": x}, kept, 3)
@@ -148,7 +146,7 @@ def test_sequences_and_grids_of_what_is_dropped_are_not_there() -> None:
 
 
 def test_what_is_packed_keeps_every_token_and_every_grid() -> None:
-    context = Conditioner({"a": Reads()}, WIDTH)({"a": torch.randn(4, WIDTH)}, {}, 4)
+    context = Conditioner({"a": Reads()}, WIDTH, grids={"a": (2, 3, 4)})({"a": torch.randn(4, WIDTH)}, {}, 4)
     two = context.grouped(2)
     assert two.aligned is not None and context.aligned is not None
     assert torch.equal(two.aligned[1, 2:], context.aligned[3])

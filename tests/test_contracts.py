@@ -27,6 +27,7 @@ from ectype.data.batch import Batch
 from ectype.data.data import Condition, Data
 from ectype.data.store import Resident
 from ectype.errors import UsageError
+from ectype.hardware import channels_last
 from ectype.kinds import Kind
 from ectype.kinds.attributes import Attributes
 from ectype.kinds.image import Image
@@ -110,7 +111,7 @@ def fits(case: Case) -> bool:
         "normal likelihood": not tokens,
         "laplace": not tokens,
         "categorical": tokens,
-        "ae": case.prior == "fitted" or (case.prior == "normal" and case.condition == "none"),
+        "ae": case.prior == "fitted",
         "gan": case.likelihood == "point" and case.prior == "normal" and not tokens,
         "vaegan": not tokens,
         "point": case.family == "gan",
@@ -320,7 +321,8 @@ def test_reading_gives_k_samples_item_after_item(case: Case) -> None:
     # K-major: the samples of item 2 lie at 2, 2 + B, 2 + 2 B, and are what it gets alone
     one = part_of(batch, case, 2, 3)
     alone = model.infer(one.x, model.condition(one), K, noise=PerItem(0, [2])).z
-    assert torch.allclose(got.z[2::B], alone, atol=1e-5, rtol=1e-4)
+    # another size of batch, another order of sums; perturbed networks emit numbers of 100 and more
+    assert torch.allclose(got.z[2::B], alone, rtol=1e-4, atol=1e-4)
     if model.bounded:
         prior = model.latents(B, context)
         each = prior.log_prob(got.z.view(K, B, LATENT)[1])
@@ -482,6 +484,7 @@ def reloaded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Ten
 @over_cases
 def test_a_fresh_process_makes_the_same_from_the_file(case: Case, reloaded: dict[str, Tensor]) -> None:
     model = perturbed(case).eval()
+    channels_last(model)  # as `load` does: in another layout sums are added in another order
     batch = data_of(case.kind, case.condition).batch(range(B))
     with torch.no_grad():
         context = None if model.conditioner is None else model.conditioner(batch.given, {}, B)

@@ -146,7 +146,7 @@ def test_numbers_that_came_with_the_data_make_groups() -> None:
     name, values = next(iter(data.factors.items()))
     value = float(values[0])
     assert torch.equal(members(data, {name: str(value)}), values == value)
-    with pytest.raises(DataError, match=f"{name} is a number, not 'big'"):
+    with pytest.raises(UsageError, match=f"{name} is a number, not 'big'"):
         members(data, {name: "big"})
 
 
@@ -155,9 +155,9 @@ def test_numbers_that_came_with_the_data_make_groups() -> None:
     [
         ({}, UsageError, "say what to edit: --towards label=7"),
         ({"away": UP}, UsageError, "say what to edit"),
-        ({"towards": {"lable": "up"}}, DataError, "says nothing of 'lable'; did you mean 'label'?"),
-        ({"towards": {"label": "upp"}}, DataError, "there is no label 'upp'; did you mean 'up'?"),
-        ({"towards": UP, "away": {"label": "x"}}, DataError, "there is no label 'x'"),
+        ({"towards": {"lable": "up"}}, UsageError, "says nothing of 'lable'; did you mean 'label'?"),
+        ({"towards": {"label": "upp"}}, UsageError, "there is no label 'upp'; did you mean 'up'?"),
+        ({"towards": UP, "away": {"label": "x"}}, UsageError, "there is no label 'x'"),
         ({"given": UP}, UsageError, "this model cannot be given 'label': it was trained without conditions"),
         ({"towards": UP, "amount": float("nan")}, UsageError, "amount is a number, not nan"),
         ({"towards": UP, "refine": -2}, UsageError, "refine is a number of steps, 0 or more, not -2"),
@@ -208,7 +208,7 @@ def test_towards_a_condition_is_to_give_it(
         edit(asked, towards=UP, given=DOWN)
     with pytest.raises(UsageError, match="away from label needs something to go towards"):
         edit(asked, given=UP, away=DOWN)
-    with pytest.raises(DataError, match="there is no label 'upp'"):
+    with pytest.raises(UsageError, match="there is no label 'upp'"):
         edit(asked, given={"label": "upp"})
 
 

@@ -11,6 +11,7 @@ from ectype import catalog
 from ectype.errors import EctypeError, UsageError
 from ectype.jobs.signatures import arguments_of, signature, source_file, summary
 from ectype.surfaces.forms import PARTS, Form, form, parse, reference
+from ectype.surfaces.help import job_help
 from ectype.surfaces.values import Wanted
 
 ROOT = Path(__file__).parents[1]
@@ -256,3 +257,10 @@ def test_a_family_that_wraps_another_takes_its_options():
         parse(form_of_train, ["digits", "--model", "vaegan", "--around", "ae", "--beta", "0.5"])
     with pytest.raises(UsageError, match="--beta belongs to vae"):
         parse(form_of_train, ["digits", "--model", "gan", "--beta", "0.5"])
+
+
+def test_defaults_that_differ_from_part_to_part_are_all_told():
+    text = " ".join(job_help("train").split())
+    assert "(conv, dcgan) (default: 32; dcgan 64)" in text
+    assert "(conv, dcgan, mlp) (default: relu; dcgan leaky and relu)" in text
+    assert "(default: 512,512)" in text

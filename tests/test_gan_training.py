@@ -145,6 +145,7 @@ def noise(*form: int) -> np.ndarray[Any, Any]:
         pytest.param(noise(20, 8, 8), MLP, 1000, id="a batch larger than the data"),
         pytest.param(noise(20, 8, 8), {**MLP, "pack": 4}, 1000, id="and packed"),
         pytest.param(noise(40, 8, 8), {**MLP, "pack": 2}, 2, id="one pack a step"),
+        pytest.param(noise(40, 8, 8), {**MLP, "pack": 4}, 7, id="a batch that pack does not divide"),
         pytest.param(noise(40, 8, 8), MLP, 1, id="one item a step"),
     ],
 )
@@ -166,8 +167,12 @@ def test_it_trains_a_few_steps(model: str, items: Any, options: dict[str, Any], 
 @pytest.mark.parametrize(
     ("building", "training", "message"),
     [
-        ({"pack": 3}, {"batch": 16}, "a batch of 16 items cannot be judged 3 at a time: choose a batch that"),
-        ({"pack": 3}, {"batch": 99}, "a batch of 32 items cannot be judged 3 at a time"),  # all there are
+        (
+            {"pack": 4},
+            {"batch": 3},
+            "a batch of 3 items cannot be judged 4 at a time: choose a larger batch or",
+        ),
+        ({"pack": 64}, {"batch": 99}, "a batch of 32 items cannot be judged 64 at a time"),  # all there are
         ({"pack": 0}, {}, "pack is the number of items judged together, from 1 to 64, not 0"),
         ({"gamma": -1.0}, {}, "gamma is the weight of a penalty, 0 or more, not -1.0"),
         ({"augment": -1.0}, {}, "augment is a probability, not -1.0"),

@@ -78,7 +78,7 @@ def test_frechet_of_few_items_is_finite_and_of_one_is_none() -> None:
 
 
 def means(x: Tensor, y: Tensor) -> dict[str, float]:
-    return {k: float(v.mean()) for k, v in neighbours(x, y).each.items()}
+    return neighbours(x, y).means
 
 
 def test_two_samples_of_one_distribution() -> None:
@@ -151,6 +151,26 @@ def test_error_bars_are_those_of_repeated_experiments() -> None:
         spread = float(np.std([r[name].value for r in runs], ddof=1))
         said = float(np.mean([r[name].error or 0.0 for r in runs]))
         assert 0.4 < said / spread < 2.5, name
+
+
+@pytest.mark.parametrize(("items", "d", "scale"), [(200, 4, 0.8), (400, 2, 1.0), (300, 8, 1.2)])
+def test_two_error_bars_hold_the_score_of_another_draw_19_times_in_20(
+    items: int, d: int, scale: float
+) -> None:
+    runs = [
+        scored(drawn(items, d, 2 * s, scale), drawn(items, d, 2 * s + 1), None, seed=s) for s in range(40)
+    ]
+    for name in ("precision", "recall", "density", "coverage"):
+        values = np.array([r[name].value for r in runs])
+        errors = np.array([r[name].error for r in runs])
+        assert float(np.mean(np.abs(values - values.mean()) <= 2 * errors)) >= 0.85, name
+        assert 0.7 < errors.mean() / values.std(ddof=1) < 2.2, name
+
+
+def test_too_few_items_for_an_error_bar_have_none() -> None:
+    found = scored(drawn(12, 3), drawn(40, 3, 1))
+    assert found["precision"].error is None and found["coverage"].error is None
+    assert scored(drawn(15, 3), drawn(40, 3, 1))["precision"].error is not None
 
 
 def test_the_same_seed_gives_the_same_scores() -> None:

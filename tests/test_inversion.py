@@ -27,6 +27,7 @@ from ectype.jobs import decoding, inversions
 from ectype.jobs.inputs import context_of, items_of, reader
 from ectype.jobs.invert import invert
 from ectype.jobs.reconstruct import there_and_back
+from ectype.jobs.report import report
 from ectype.likelihoods.point import PointDistribution
 from ectype.models.gan import GAN
 from ectype.models.inversion import Inverted, distance, refined
@@ -545,6 +546,17 @@ def test_from_the_command_line(run: Run, source: Path, capsys: pytest.CaptureFix
     assert (run.folder / "edited" / "comparison.png").exists()  # type: ignore[operator]
     err = capsys.readouterr().err
     assert "Traceback" not in err
+
+
+def test_the_report_shows_the_round_trip(run: Run) -> None:
+    assert "Round trip" not in report(run).read_text()
+    scores = invert(run, steps=20, batch=16)
+    page = report(run).read_text()
+    assert "An encoder trained for it afterwards, 20 steps, lets it read." in page
+    section = page[page.index("Round trip") : page.index("How it was made")]
+    for score in scores:
+        assert f"<td>{score.name}" in section and score.figures in section
+    assert "each original above its reconstruction" in page and "Codes of" in page
 
 
 def test_a_new_training_in_the_same_folder_leaves_no_old_encoder(source: Path, tmp_path: Path) -> None:

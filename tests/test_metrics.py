@@ -20,6 +20,7 @@ from ectype.metrics.fidelity import fidelity, mse, psnr, ssim, window_of
 from ectype.models import Autoencoder
 from ectype.models.ae import AE
 from ectype.models.vae import VAE
+from ectype.priors.fitted import Fitted
 from ectype.priors.mixture import VampPrior
 from ectype.priors.normal import StandardNormal
 from ectype.shapes import Row
@@ -244,6 +245,6 @@ def test_kl_without_closed_form_is_labelled_and_repeats() -> None:
 
 def test_activity_needs_densities_and_items() -> None:
     with pytest.raises(UsageError, match="no density.*fidelity"):
-        activity(model(AE), [Batch(torch.zeros(3, 2))])
+        activity(model(AE, Fitted(2, Row((1, 1)))), [Batch(torch.zeros(3, 2))])
     with pytest.raises(DataError, match="at least one item"):
         posteriors(model(VAE), [])

@@ -229,7 +229,7 @@ def resume(state, **changed):
 
 
 @pytest.mark.parametrize(
-    "changed", [{"latent": 4}, {"hidden": (16, 16)}, {"model": "vae"}, {"prior": "normal"}, {"hidden": (17,)}]
+    "changed", [{"latent": 4}, {"hidden": (16, 16)}, {"model": "vae"}, {"components": 16}, {"hidden": (17,)}]
 )
 def test_another_model_is_refused(state, changed):
     with pytest.raises(ModelFileError, match=r"belongs to another model or other options: \S+.* differ"):

@@ -130,6 +130,7 @@ def test_the_ladder_ends() -> None:
     assert [e.get("rung") for e in acts] == [1, 2, 3, None]
     assert [e["rate"] for e in acts[:3]] == [0.5, 0.25, 0.0625]
     assert acts[2]["to"] == 0
+    assert [e["restrained"] for e in acts[:3]] == [False, False, True]
     assert run.progress.step < run.total
 
 
@@ -178,6 +179,31 @@ def test_resume_knows_what_the_supervisor_knew(tmp_path: Path) -> None:
     assert [s.step for s in one.supervisor.snapshots.kept] == [
         s.step for s in other.supervisor.snapshots.kept
     ]
+
+
+def test_a_restrained_run_stays_so_and_resumes_bit_for_bit(tmp_path: Path) -> None:
+    path = tmp_path / "state.safetensors"
+    one, other = injection.session(0, 120), injection.session(0, 120)
+    one.supervisor.now.restrained = True
+    while one.progress.step < 75:
+        one.step()
+    one.save(path)
+    other.resume(path)
+    for run in (one, other):
+        while not run.finished:
+            run.step()
+    mine, theirs = one._tensors(), other._tensors()
+    assert all(torch.equal(mine[k], theirs[k]) for k in mine)
+    free = injection.session(0, 120)
+    while not free.finished:
+        free.step()
+    widest = [
+        max(
+            float(torch.linalg.matrix_norm(p.detach(), 2)) for p in run.model.player("critic") if p.dim() == 2
+        )
+        for run in (one, free)
+    ]
+    assert widest[0] < 1.1 < widest[1]
 
 
 def test_a_candidate_is_not_gone_back_to() -> None:
@@ -250,6 +276,7 @@ BACK = {"step": 1200, "kind": "act", "signs": ["quality"], "to": 1150, "rate": 0
             {"step": 9, "kind": "act", "signs": ["loss"], "action": "stopped here"},
             "the loss rose again; stopped here",
         ),
+        ({**BACK, "restrained": True}, "and a critic whose layers lengthen nothing"),
         ({"step": 9, "kind": "watch", "signs": ["critic"]}, "the critic won; watched, nothing was done"),
         ({"step": 9, "kind": "skipped", "signs": [], "steps": 3}, "3 steps had no finite gradient"),
         ({"step": 9, "kind": "collapse", "signs": ["posterior"], "kl": 0.01}, "posterior collapse"),

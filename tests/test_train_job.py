@@ -26,9 +26,11 @@ from ectype.errors import (
 )
 from ectype.jobs import train as job
 from ectype.jobs.curves import Curves
+from ectype.jobs.report import read_metrics
 from ectype.surfaces.cli import main
 from ectype.training import loop
 from ectype.training.state import load_state, write_atomically
+from ectype.training.step import Step
 
 SMALL = {
     "network": "mlp",
@@ -82,7 +84,7 @@ def stop_at(monkeypatch, number, sort=signal.SIGINT):
 def in_order(folder):
     """Whether no split has two points of one step, and none comes before an earlier one."""
     for split in ("train", "select"):
-        steps = [point["step"] for point in points(folder) if point["split"] == split]
+        steps = [point["step"] for point in points(folder) if point.get("split") == split]
         if steps != sorted(set(steps)):
             return False
     return True
@@ -101,7 +103,7 @@ def test_a_run_s_folder(finished):
     assert not [path for path in out.rglob("*") if "part" in path.suffix]
     assert len(list((out / "sheets").glob("step-*.png"))) == 24
     assert in_order(out)
-    assert [p["step"] for p in points(out) if p["split"] == "select"] == list(range(1, 25))
+    assert [p["step"] for p in points(out) if p.get("split") == "select"] == list(range(1, 25))
     assert all(np.isfinite(p["loss"]) for p in points(out))
 
 
@@ -244,14 +246,47 @@ def test_stopped_and_resumed(finished, source, tmp_path, monkeypatch, sort, code
     ec.train(resume=str(out))
     assert same_weights(straight, out)
     assert in_order(out)
-    assert [p["step"] for p in points(out) if p["split"] == "select"] == list(range(1, 25))
-    select = [[p["loss"] for p in points(folder) if p["split"] == "select"] for folder in (straight, out)]
+    assert [p["step"] for p in points(out) if p.get("split") == "select"] == list(range(1, 25))
+    select = [[p["loss"] for p in points(folder) if p.get("split") == "select"] for folder in (straight, out)]
     assert select[0] == select[1]
     again = json.loads((out / "record.json").read_text())
     assert again["training"]["resumed"] == 1
     assert not again["training"]["stopped"]
     assert again["command"] == record["command"]
     assert again["request"] == record["request"]
+
+
+def test_events_of_the_supervisor_stand_among_the_curves_once(tmp_path):
+    first = {"step": 50, "kind": "watch", "signs": ["loss"]}
+    second = {"step": 100, "kind": "act", "signs": ["loss"], "action": "put back", "to": 0, "rate": 0.5}
+
+    def step(number, *events):
+        return Step(number, 200, 1.5 * number, 2.0, {}, 3.0, 1.0, 0, False, False, False, None, events)
+
+    with Curves(tmp_path) as curves:
+        assert curves.add(step(40)) == []
+        assert curves.add(step(60, first)) == [first]
+        assert curves.add(step(120, first, second)) == [second]
+    events = [line for line in points(tmp_path) if "event" in line]
+    assert events == [
+        {"event": first, "step": 50, "seconds": 90.0},
+        {"event": second, "step": 100, "seconds": 180.0},
+    ]
+    assert [p["step"] for p in points(tmp_path) if p.get("split") == "train"] == [40, 60, 120]
+    # taken up from a state in which the first had happened
+    with Curves(tmp_path, after=80) as curves:
+        assert curves.add(step(110, first, second)) == [second]
+    assert [p["event"] for p in points(tmp_path) if "event" in p] == [first, second]
+    assert all("split" in line for line in read_metrics(tmp_path))  # the report takes them from the record
+
+
+def test_a_trained_runs_events_are_in_record_and_curves(source, tmp_path):
+    out = tmp_path / "run"
+    options = {**SMALL, "steps": 200, "prior": "normal", "beta": 100.0}
+    run = ec.train(source, **options, out=out)
+    told = run.record["training"]["events"]
+    assert "collapse" in [e["kind"] for e in told]
+    assert [p["event"] for p in points(out) if "event" in p] == told
 
 
 def test_resuming_a_finished_run_changes_neither_model_nor_curves(source, tmp_path):

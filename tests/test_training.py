@@ -480,6 +480,34 @@ def test_a_stop_ends_after_the_step_and_says_so(rows):
     assert stop.exit_code == 143
 
 
+def test_a_stopped_autoencoder_can_be_drawn_from_and_goes_on_as_if_nothing_had_been(grey, tmp_path):
+    def begun():
+        return ec.build("ae", grey, network="mlp", latent=2, hidden=(8,))
+
+    whole, halted = begun(), begun()
+    run(whole, grey, steps=20)
+    stop, state = Stop(), tmp_path / "state.safetensors"
+    for step in ec.fit(halted, grey, steps=20, batch=20, stop=stop, state=state):
+        stop.signal = 2 if step.number >= 5 else 0
+    assert step.stopped and bool(halted.prior.ready)
+    *_, last = ec.fit(halted, grey, state=state, resume=True)
+    assert last.done
+    assert all(torch.equal(value, halted.state_dict()[name]) for name, value in whole.state_dict().items())
+
+
+def test_a_few_items_of_a_split_are_drawn_at_random_once_each(grey):
+    few = torch.cat([batch.index for batch in grey.batches("train", 7, seed=1, few=15)])
+    assert len(set(few.tolist())) == 15 and set(few.tolist()) < set(grey.splits["train"].tolist())
+    assert not torch.equal(few, grey.splits["train"][:15])
+    whole = torch.cat([batch.index for batch in grey.batches("train", 7, seed=1, few=10**6)])
+    assert torch.equal(whole, grey.splits["train"])
+
+
+def test_a_misspelt_keyword_is_named(rows):
+    with pytest.raises(UsageError, match="fit takes no 'minuts'; did you mean 'minutes'?"):
+        ec.fit(Point(), rows, minuts=3)
+
+
 def test_a_repeated_training_gives_the_same_weights_whatever_the_process_generator(grey):
     found = []
     for seed in (0, 99):

@@ -25,6 +25,7 @@ from ectype.models import Loss
 from ectype.models.ae import AE
 from ectype.models.vae import VAE
 from ectype.noise import PerItem
+from ectype.priors.fitted import Fitted
 from ectype.priors.mixture import Mixture
 from ectype.priors.normal import StandardNormal
 from ectype.shapes import Row
@@ -320,7 +321,7 @@ class Codes(nn.Module):
 
 
 def auto(**options: Any) -> AE:
-    return AE(Codes(), Decoding(Encoding(0.0, 0.0)), Normal(SHAPE), StandardNormal(D, SHAPE), **options)
+    return AE(Codes(), Decoding(Encoding(0.0, 0.0)), Normal(SHAPE), Fitted(D, SHAPE), **options)
 
 
 def test_the_loss_of_an_autoencoder() -> None:

@@ -26,7 +26,7 @@ from ectype.errors import UsageError, did_you_mean
 from ectype.kinds import Kind
 from ectype.models import Model
 from ectype.models.critic import FEATURES, Critic, packed
-from ectype.networks.readers import ports_of, reader
+from ectype.networks.readers import OnGrid, ports_of, reader
 from ectype.shapes import Shape
 
 CONTEXT = 128
@@ -94,7 +94,7 @@ def complete(chosen: Mapping[str, Any], kind: Kind, options: Mapping[str, Any]) 
         "likelihood": chosen["likelihood"] or family.default_likelihood or kind.likelihood,
         "latent": default_latent(kind.shape) if chosen["latent"] is None else chosen["latent"],
     }
-    usual = family.default_prior
+    usual = _inner(family, options).default_prior
     fits = spec["latent"] >= find("priors", usual).least
     spec["prior"] = chosen["prior"] or (usual if fits else "normal")
     if not 1 <= spec["latent"] <= 65536:
@@ -136,8 +136,13 @@ def _parts(spec: Mapping[str, Any]) -> dict[str, Callable[..., object]]:
         "prior": find("priors", spec["prior"]),
     }
     if "autoencoder" in family.needs:
-        parts["autoencoder"] = find("models", spec.get("options", {}).get("around", "vae"))
+        parts["autoencoder"] = _inner(family, spec.get("options", {}))
     return parts | ({"critic": Critic} if "critic" in family.needs else {})
+
+
+def _inner(family: Any, options: Mapping[str, Any]) -> Any:
+    """The family of the autoencoder inside one that wraps it, else the family itself."""
+    return find("models", options.get("around", "vae")) if "autoencoder" in family.needs else family
 
 
 def assemble(spec: Mapping[str, Any], kind: Kind, conditions: Mapping[str, Kind]) -> Model:
@@ -160,7 +165,7 @@ def assemble(spec: Mapping[str, Any], kind: Kind, conditions: Mapping[str, Kind]
         encoder = make("encoder", packed(kind.shape, pack), FEATURES, context=beside)
         return make("critic", encoder, conditioner_for(kind, conditions))
 
-    inner = find("models", options.get("around", "vae")) if "autoencoder" in family.needs else family
+    inner = _inner(family, options)
     alone = family.adversarial and inner is family  # a generator that no encoder shows the data to
     makers: dict[str, Callable[[], Any]] = {
         "autoencoder": lambda: make("autoencoder", *(makers[part]() for part in inner.needs)),
@@ -197,7 +202,9 @@ def conditioner_for(
     if not conditions:
         return None
     readers = {name: reader(c.network, c.shape, kind.shape, CONTEXT) for name, c in conditions.items()}
-    return Conditioner(readers, CONTEXT, smooth=smooth and any(c.name == "text" for c in conditions.values()))
+    grids = {name: found.aligned for name, found in readers.items() if isinstance(found, OnGrid)}
+    free = any(c.name == "text" for c in conditions.values())
+    return Conditioner(readers, CONTEXT, grids=grids, smooth=smooth and free)
 
 
 def ports_for(kind: Kind, conditions: Mapping[str, Kind]) -> Ports:

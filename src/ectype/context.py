@@ -132,17 +132,25 @@ class Conditioner(nn.Module):
     decisions for encoder and decoder would teach the latent to carry the condition.
 
     Arguments:
-        readers: by condition name, a module (B, *form) → (B, width) or a `Reading`; one whose readings
-            are aligned says so by `aligned`, their form (A, H, W).
+        readers: by condition name, a module (B, *form) → (B, width) or a `Reading`.
         width: C, the context's width.
+        grids: form (A, H, W) of the readings that lie on the grid, by name.
         smooth: draw the vector from a normal around it while training: Zhang et al. 2017, "StackGAN: text
             to photo-realistic image synthesis with stacked generative adversarial networks", section 3.2.
             A generator then meets more than the few captions there are.
     """
 
-    def __init__(self, readers: Mapping[str, nn.Module], width: int, *, smooth: bool = False) -> None:
+    def __init__(
+        self,
+        readers: Mapping[str, nn.Module],
+        width: int,
+        *,
+        grids: Mapping[str, tuple[int, int, int]] | None = None,
+        smooth: bool = False,
+    ) -> None:
         super().__init__()
         self.width = width
+        self.grids = dict(grids or {})
         self.names = tuple(readers)
         # by position: a ModuleDict refuses names such as "type" and "a.b", which columns may well have
         self.encoders = nn.ModuleList(readers.values())
@@ -165,9 +173,8 @@ class Conditioner(nn.Module):
                 there = there if read.mask is None else read.mask
                 sequences.append(read.tokens.to(null.dtype))
                 masks.append(there if stays is None else there & stays.view(-1, 1))
-            form: tuple[int, int, int] | None = getattr(reader, "aligned", None)
-            if form is not None:
-                grids.append(_laid(read.aligned, stays, form, row))
+            if name in self.grids:
+                grids.append(_laid(read.aligned, stays, self.grids[name], row))
         tokens = torch.stack(vectors, 1)
         mask = torch.ones(tokens.shape[:2], dtype=torch.bool, device=tokens.device)
         vector, kl = self._smoothed(tokens.sum(1), noise)

@@ -14,7 +14,13 @@ Each message says what happened, where, and what to do about it.
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+import functools
+import inspect
+from collections.abc import Callable, Iterable
+from typing import ParamSpec, TypeVar
+
+_Given = ParamSpec("_Given")
+_Made = TypeVar("_Made")
 
 
 class EctypeError(Exception):
@@ -66,6 +72,19 @@ class Stopped(EctypeError):
     def __init__(self, message: str, exit_code: int) -> None:
         super().__init__(message)
         self.exit_code = exit_code
+
+
+def spelled(function: Callable[_Given, _Made]) -> Callable[_Given, _Made]:
+    """The function, with a UsageError and the nearest name for a keyword it does not have."""
+    known = inspect.signature(function).parameters
+
+    @functools.wraps(function)
+    def checked(*args: _Given.args, **kwargs: _Given.kwargs) -> _Made:
+        for name in kwargs.keys() - known.keys():
+            raise UsageError(f"{function.__name__} takes no '{name}'{did_you_mean(name, known)}")
+        return function(*args, **kwargs)
+
+    return checked
 
 
 _NAMED = 100

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 
 import torch
@@ -54,13 +54,17 @@ class Batch:
         """The same batch on another device."""
         if self.x.device == torch.device(device):
             return self
+        return self._each(lambda value: value.to(device, non_blocking=True))
 
-        def move(value: Tensor | None) -> Tensor | None:
-            return None if value is None else value.to(device, non_blocking=True)
+    def first(self, n: int) -> Batch:
+        """The first n items."""
+        return self if n == len(self) else self._each(lambda value: value[:n])
 
+    def _each(self, change: Callable[[Tensor], Tensor]) -> Batch:
+        """The batch with every tensor of it changed."""
         return Batch(
-            self.x.to(device, non_blocking=True),
-            {k: v.to(device, non_blocking=True) for k, v in self.given.items()},
-            {k: v.to(device, non_blocking=True) for k, v in self.kept.items()},
-            *(move(v) for v in (self.seen, self.mask, self.weight, self.index)),
+            change(self.x),
+            {k: change(v) for k, v in self.given.items()},
+            {k: change(v) for k, v in self.kept.items()},
+            *(None if v is None else change(v) for v in (self.seen, self.mask, self.weight, self.index)),
         )

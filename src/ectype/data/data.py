@@ -16,7 +16,7 @@ from ectype.kinds import Kind
 from ectype.kinds.derived import Derived
 from ectype.kinds.image import Image
 from ectype.kinds.label import Label
-from ectype.noise import Noise, PerItem
+from ectype.noise import Noise, PerItem, mix
 
 Indices = Tensor | Sequence[int]
 
@@ -105,11 +105,19 @@ class Data:
             kept[name] = condition.present.index_select(0, at)
         return Batch(x, given, kept, index=at)
 
-    def batches(self, split: str, size: int, seed: int = 0) -> Iterator[Batch]:
-        """A split once, in order; the noise of item i depends on (seed, i) only."""
+    def batches(self, split: str, size: int, seed: int = 0, few: int | None = None) -> Iterator[Batch]:
+        """A split once, in order; the noise of item i depends on (seed, i) only.
+
+        Arguments:
+            few: no more items than this, drawn at random from the split.
+        """
         drawn = isinstance(self.kind, Image) and self.kind.binarise == "dynamic"
         drawn = drawn or any(isinstance(kind, Derived) for kind in self.conditions.values())
-        for at in self.split(split).split(size):
+        indices = self.split(split)
+        if few is not None and few < len(indices):
+            stream = torch.Generator().manual_seed(mix(seed, few))
+            indices = indices[torch.randperm(len(indices), generator=stream)[:few].sort().values]
+        for at in indices.split(size):
             yield self.batch(at, PerItem(seed, at.tolist()) if drawn else None)
 
     def items(self, indices: Indices) -> list[Any]:

@@ -25,7 +25,7 @@ from tqdm import tqdm
 
 from ectype.data.found import Found, Picture
 from ectype.data.store import Mapped, Resident, Store, cache_folder, room
-from ectype.errors import DataError
+from ectype.errors import DataError, UsageError
 from ectype.kinds.image import Image
 from ectype.kinds.levels import dtype
 from ectype.kinds.pixels import channels_of, deep, upright_size
@@ -79,7 +79,7 @@ def exact_size(size: Size) -> tuple[int, int] | None:
     """Height and width where `size` gives both ("HxW" or a pair); None for one number or none."""
     if size is None or isinstance(size, int):
         if size is not None and size < 1:
-            raise DataError(f"size={size}: at least 1 pixel")
+            raise UsageError(f"size={size}: at least 1 pixel")
         return None
     try:
         sides = [int(v) for v in (size.lower().split("x") if isinstance(size, str) else size)]
@@ -87,7 +87,9 @@ def exact_size(size: Size) -> tuple[int, int] | None:
             return (sides[0], sides[1]) if len(sides) == 2 else None
     except ValueError:
         pass
-    raise DataError(f"size={size!r}: a number of pixels for the longest side, or height and width as '32x48'")
+    raise UsageError(
+        f"size={size!r}: a number of pixels for the longest side, or height and width as '32x48'"
+    )
 
 
 def decode(found: Found, kind: Image, where: str, strict: bool, limit: float | None) -> Store:

@@ -22,15 +22,17 @@ from ectype.data.pictures import Size
 from ectype.data.sources import HUB, name_of, open_source
 from ectype.data.splits import digests, split
 from ectype.data.store import Store, chunks
-from ectype.errors import DataError, UsageError, did_you_mean
+from ectype.errors import DataError, UsageError, did_you_mean, spelled
 from ectype.kinds import Kind
 from ectype.kinds.derived import Derived
 from ectype.kinds.image import BINARISE
 from ectype.kinds.label import Label
+from ectype.kinds.pixels import MODES
 
 KINDS = ("image", "vector")
 
 
+@spelled
 def read(
     source: Any,
     *,
@@ -63,7 +65,7 @@ def read(
 
     Raises DataError for what cannot be read, UsageError for options that do not exist or do not fit.
     """
-    _check(kind, binarise)
+    _check(kind, channels, bits, binarise)
     where = name_of(source)
     found = open_source(source)
     asked = attach(found, asked_for(given), homes(source), where)
@@ -106,9 +108,13 @@ def _stored(
     return *fitting.binarise(plain, store, shape["binarise"], seed, where), parts, hashes
 
 
-def _check(kind: str | None, binarise: str | None) -> None:
+def _check(kind: str | None, channels: int | None, bits: int | None, binarise: str | None) -> None:
     if kind is not None and kind not in KINDS:
         raise UsageError(f"kind='{kind}' cannot be read{did_you_mean(kind, KINDS)}")
+    if channels is not None and channels not in MODES:
+        raise UsageError(f"channels={channels}: 1 (grey), 3 (colour) or 4 (alpha)")
+    if bits is not None and not 1 <= bits <= 16:
+        raise UsageError(f"bits={bits}: from 1 to 16")
     if binarise not in BINARISE:
         raise UsageError(f"binarise='{binarise}'{did_you_mean(str(binarise), ['static', 'dynamic'])}")
 

@@ -68,8 +68,11 @@ def load(path: Path) -> Codes:
                 raise DataError(
                     f"{path} holds {', '.join(found.files) or 'nothing'}, and no array called codes"
                 )
-            names = [str(name) for name in found["names"]] if "names" in found.files else []
-            return Codes(found["codes"].astype(np.float64), names)
+            names, labels = (
+                [str(value) for value in found[key]] if key in found.files else []
+                for key in ("names", "labels")
+            )
+            return Codes(found["codes"].astype(np.float64), names, labels)
     except FileNotFoundError as error:
         raise DataError(f"there is no file {path}: ectype encode makes one") from error
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
@@ -83,11 +86,12 @@ def _load_csv(path: Path) -> Codes:
         columns = [name for name in rows.fieldnames or () if name[:1] == "z" and name[1:].isdecimal()]
         if not columns:
             raise DataError(f"{path} has no columns z0, z1, …: ectype encode writes such a file")
-        names, numbers = [], []
+        names, labels, numbers = [], [], []
         for line, row in enumerate(rows, 2):
             try:
                 numbers.append([float(row[name]) for name in columns])
             except (TypeError, ValueError) as error:
                 raise DataError(f"{path}, line {line}: a number is missing or is none") from error
             names.append(row.get("name") or f"{line - 2:06d}")
-    return Codes(np.array(numbers, np.float64).reshape(len(numbers), len(columns)), names)
+            labels += [row["label"] or ""] if "label" in row else []
+    return Codes(np.array(numbers, np.float64).reshape(len(numbers), len(columns)), names, labels)

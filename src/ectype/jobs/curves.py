@@ -17,7 +17,13 @@ METRICS_FILE = "metrics.jsonl"
 
 
 class Curves:
-    """Appends to `metrics.jsonl`: {"split", "loss", "parts", "step", "seconds"} per line, nats per item.
+    """Appends lines to `metrics.jsonl`, nats per item and seconds of training:
+
+        {"split": "train" or "select", "loss": nats, "parts": {name: nats}, "step": int, "seconds": s}
+        {"event": {"step": int, "kind": str, "signs": [str], …}, "step": int, "seconds": s}
+
+    An event is what the supervisor noticed or did, as in the record; its line stands once, with the step of
+    the event and the time it was told at.
 
     Arguments:
         folder: of the run.
@@ -32,10 +38,12 @@ class Curves:
         self.board = _board(folder) if tensorboard else None
         try:
             lines = self.path.read_text().splitlines() if after and self.path.exists() else []
+            kept = [x for x in lines if _step_of(x) <= after]
             self.file = open(self.path, "w")
-            self.file.writelines(x + "\n" for x in lines if _step_of(x) <= after)
+            self.file.writelines(x + "\n" for x in kept)
         except OSError as error:
             raise outputs.cannot_write(self.path, error) from error
+        self.told = [told for x in kept if (told := json.loads(x).get("event")) is not None]
 
     def __enter__(self) -> Self:
         return self
@@ -49,24 +57,27 @@ class Curves:
         if self.board is not None:
             self.board.close()
 
-    def add(self, step: Step) -> None:
-        """One report of the loop; raises OutputError when the disk is full."""
-        rows: list[dict[str, Any]] = []
+    def add(self, step: Step) -> list[dict[str, Any]]:
+        """One report of the loop; the events that are new. Raises OutputError when the disk is full."""
+        new = [event for event in step.events if event not in self.told]
+        self.told += new
+        rows: list[dict[str, Any]] = [{"event": event, "step": event["step"]} for event in new]
         if math.isfinite(step.loss):
             rows.append({"split": "train", "loss": step.loss, "parts": step.parts})
         if step.select is not None:
             rows.append({"split": "select", "loss": step.select, "parts": {}})
         try:
             for row in rows:
-                row |= {"step": step.number, "seconds": round(step.seconds, 2)}
+                row |= {"step": row.get("step", step.number), "seconds": round(step.seconds, 2)}
                 self.file.write(json.dumps(row) + "\n")
-                if self.board is not None:
+                if self.board is not None and "split" in row:
                     self.board.add_scalar(f"loss/{row['split']}", row["loss"], step.number)
                     for name, value in row["parts"].items():
                         self.board.add_scalar(f"{row['split']}/{name}", value, step.number)
             self.file.flush()
         except OSError as error:
             raise outputs.cannot_write(self.path, error) from error
+        return new
 
 
 def _step_of(line: str) -> float:

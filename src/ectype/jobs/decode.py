@@ -32,7 +32,8 @@ def decode(
     Arguments:
         run: a run's folder, or its model file.
         codes: .npz or .csv written by encode, a .npy, or from Python an array (N, D).
-        given: conditions all of them have, such as label=7; what is not given is left open.
+        given: conditions all of them have, such as label=7; labels in the codes' file are used for a label
+            that is not given, and everything else is left open.
         noise: draw from p(x | z) instead of showing its mean.
         seed: of that noise.
         out: folder for one file each and a contact sheet, or one .png (the sheet) or .npz (arrays).
@@ -46,6 +47,7 @@ def decode(
 
     from ectype.jobs import codes as files
     from ectype.jobs import decoding
+    from ectype.jobs.inputs import Given
     from ectype.jobs.inputs import opened
 
     if out is not None:
@@ -60,10 +62,16 @@ def decode(
     if not np.isfinite(table.z).all():
         row = int(np.flatnonzero(~np.isfinite(table.z).all(1))[0])
         raise DataError(f"code number {row} holds NaN or an infinity: leave it out")
-    if run.conditions and not given:
-        outputs.tell(f"note: decoded without {' and '.join(run.conditions)}; --given names what they have")
+    each = {"label": table.labels} if table.labels and "label" in run.conditions else {}
+    each = {name: values for name, values in each.items() if name not in (given or {})}
+    if each and len(table.labels) != len(table.z):
+        raise DataError(f"there are {len(table.z)} codes and {len(table.labels)} labels: repair the file")
+    if left := [name for name in run.conditions if name not in {**each, **(given or {})}]:
+        outputs.tell(f"note: decoded without {' and '.join(left)}; --given names what they have")
     z = torch.from_numpy(np.ascontiguousarray(table.z, np.float32))
-    items = decoding.items(run, z, given=given, noise=noise, seed=seed)
+    own = [{name: values[i] or None for name, values in each.items()} for i in range(len(z))]
+    every: Given | None = [{**(given or {}), **one} for one in own] if each else given
+    items = decoding.items(run, z, given=every, noise=noise, seed=seed)
     if out is not None:
         outputs.put_items(run.kind, items, out, names=table.names, overwrite=overwrite)
     return items

@@ -157,27 +157,29 @@ def direction(
 
 
 def members(data: Data, wanted: Mapping[str, str]) -> Tensor:
-    """(N,) bool: which items have all of these values; DataError for a name or value there is not."""
+    """(N,) bool: which items have all of these values; UsageError for a name or value there is not."""
     import torch
+
+    from ectype.jobs.inputs import asked
 
     inside = torch.ones(len(data), dtype=torch.bool)
     for name, value in wanted.items():
         if name in data.given:
             condition = data.given[name]
-            stored = torch.as_tensor(condition.kind.pack(value))
+            stored = torch.as_tensor(asked(condition.kind, value))
             same = (condition.stored == stored).reshape(len(data), -1).all(1)
             inside &= same & condition.present
         elif name == "label" and data.labels is not None and data.label_kind is not None:
-            inside &= data.labels == int(data.label_kind.pack(value))
+            inside &= data.labels == int(asked(data.label_kind, value))
         elif name in data.factors:
             try:
                 inside &= data.factors[name] == float(value)
             except ValueError as error:
-                raise DataError(f"{name} is a number, not '{value}'") from error
+                raise UsageError(f"{name} is a number, not '{value}'") from error
         else:
             known = {*data.given, *data.factors, *(["label"] if data.labels is not None else [])}
             hint = did_you_mean(name, known) or ": it has no labels"
-            raise DataError(f"the training data says nothing of '{name}'{hint}")
+            raise UsageError(f"the training data says nothing of '{name}'{hint}")
     return inside
 
 

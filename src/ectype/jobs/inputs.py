@@ -191,7 +191,7 @@ def conditions_of(run: Run, given: Given, n: int) -> tuple[dict[str, Tensor], di
         given: one mapping for all items, or one each; None in place of a value is the same as no value.
 
     Raises UsageError for a condition the model does not have, and for more or fewer mappings than items;
-    DataError for a value its kind does not have.
+    a value its kind does not have; DataError for a picture that cannot be used.
     """
     rows = [given] if isinstance(given, Mapping) else list(given)
     if not isinstance(given, Mapping) and len(rows) != n:
@@ -226,7 +226,7 @@ def _condition(run: Run, name: str) -> Kind:
 
 
 def packed(name: str, kind: Kind, value: Any) -> np.ndarray[Any, Any]:
-    """A condition as it was said, as its kind's stored array; DataError with the condition's name.
+    """A condition as it was said, as its kind's stored array; an error with the condition's name.
 
     A picture is scaled to the kind's size, and refused where that would cut it.
     """
@@ -237,7 +237,17 @@ def packed(name: str, kind: Kind, value: Any) -> np.ndarray[Any, Any]:
             _uncut(kind, value)
         return kind.pack(value)
     except DataError as error:
-        raise DataError(f"{name}: {error}") from None
+        # a picture is a file, which is data; everything else was typed
+        sort = DataError if isinstance(kind, Image) else UsageError
+        raise sort(f"{name}: {error}") from None
+
+
+def asked(kind: Kind, value: Any) -> Any:
+    """A value that somebody chose, as the kind stores it; UsageError where the kind has no such value."""
+    try:
+        return kind.pack(value)
+    except DataError as error:
+        raise UsageError(str(error)) from error
 
 
 def _uncut(kind: Image, value: Any) -> None:

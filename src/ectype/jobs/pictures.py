@@ -69,8 +69,9 @@ class Pictures:
 
 def draw(run: Run) -> Pictures:
     """Everything a report can show of a run."""
+    from ectype.jobs import inversions
     from ectype.jobs.decoding import evaluating
-    from ectype.jobs.inputs import own_data
+    from ectype.jobs.inputs import own_data, reader
     from ectype.jobs.sheets import by_item
     from ectype.models import Autoencoder
 
@@ -84,9 +85,10 @@ def draw(run: Run) -> Pictures:
         data = own_data(run)
         made["notes"] = list(data.notes)
         made["by_item"] = by_item(run, data)
-        if isinstance(run.model, Autoencoder):
+        inverted = run.folder is not None and (run.folder / inversions.FILE).is_file()
+        if inverted or isinstance(run.model, Autoencoder):
             with evaluating(run):
-                made |= _read(run.model, data)
+                made |= _read(reader(run), data)
     except EctypeError as error:
         problems.append(f"no reconstructions and no codes: {error}")
     return Pictures(**made, problems=problems, adversarial=run.model.adversarial)

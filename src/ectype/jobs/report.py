@@ -7,10 +7,12 @@ Read from the run's folder; every key may be missing and its row is then left ou
                      "training": {"steps": int, "planned": int, "seconds": s, "stopped": bool,
                                   "skipped": int, and anything else worth a line},
                      "scores": [Score.state()],
+                     "inversion": {"steps": int, "seconds": s, "scores": [Score.state()]},
                      "sorted": {"seed": int, "made": int, "first": {class: [item number]}},
                      "machine": {…}, "versions": {name: version}}
     metrics.jsonl   {"step": int, "seconds": s, "split": "train" or "select", "loss": nats,
-                     "parts": {name: nats}}, one per line
+                     "parts": {name: nats}}, one per line; lines without "split", such as the
+                    supervisor's events, are in the record too
 """
 
 from __future__ import annotations
@@ -94,11 +96,13 @@ def compose(
     scores = [Score.restore(state) for state in record.get("scores", [])]
     known = {s.name for s in scores}
     scores += [s for s in pictures.scores if s.name not in known]
+    trip = [Score.restore(state) for state in record.get("inversion", {}).get("scores", [])]
     body = [
         page.heading(title, sections.summary(record)),
-        page.warning_box(warnings_of(record, scores, pictures)),
+        page.warning_box(warnings_of(record, [*scores, *trip], pictures)),
         sections.samples(pictures, scores),
         sections.reconstructions(pictures),
+        sections.round_trip(record, trip),
         page.section("Numbers", page.score_table(scores)),
         sections.latents(pictures, scores),
         sections.training_curves(lines, adversarial=pictures.adversarial),

@@ -92,6 +92,15 @@ def reconstructions(pictures: Pictures) -> str:
     return page.section("Reconstructions", *pieces)
 
 
+def round_trip(record: Mapping[str, Any], scores: Sequence[Score]) -> str:
+    """How near items and codes come back through an encoder that `ectype invert` trained; or nothing."""
+    if not scores:
+        return ""
+    steps = int(record.get("inversion", {}).get("steps", 0))
+    how = f"This model only makes. An encoder trained for it afterwards, {steps:,} steps, lets it read."
+    return page.section("Round trip", page.paragraph(how), page.score_table(scores))
+
+
 def latents(pictures: Pictures, scores: Sequence[Score]) -> str:
     """Where items lie in the latent space, and how much each dimension carries."""
     charts_made = []

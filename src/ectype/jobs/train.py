@@ -205,7 +205,6 @@ class _Training:
 
         from ectype.training.state import load_state
 
-        told = 0
         after = load_state(self.folder / STATE_FILE)[1].step if self.record is not None else 0
         look = {"file": sys.stderr, "dynamic_ncols": True, "disable": None, "smoothing": 0.1}
         with (
@@ -217,11 +216,9 @@ class _Training:
                     bar.total = step.total
                 bar.update(step.number - bar.n)
                 bar.set_postfix_str(_line(step), refresh=False)
-                curves.add(step)
-                for event in step.events[told:]:
+                for event in curves.add(step):
                     bar.clear()
                     outputs.tell(events.told(event))
-                told = len(step.events)
                 if step.select is not None and not step.stopped:
                     self._sheet(step, data)
                 self.last = step

@@ -7,9 +7,13 @@
     density     mean over made items of the number of such x_i, divided by k
     coverage    share of real items x_i with |y - x_i| < r_i for some made y
 
-r_i and s_j are the distances to the k-th nearest item of the same set, itself not counted, k = 5. The
-error bars of the last four are those of a mean over items with the balls as they are; where the balls were
-drawn anew too, they would be up to twice as long.
+r_i and s_j are the distances to the k-th nearest item of the same set, itself not counted, k = 5.
+
+Error bars are standard errors over another draw of both sets. Of the distances by the bootstrap. The other
+four are about neighbours, and an item drawn twice is its own: there it is the spread of what random parts
+of both sets give, a share f of each without repetition, times √(f / (1 - f)) (Shao and Wu 1989, "A general
+theory for jackknife variance estimation", the delete-d jackknife, equation 2.2). A mean over items with the
+balls as they are would say too little.
 
 Fréchet distance of two Gaussians: Dowson and Landau 1982, "The Fréchet distance between multivariate
 normal distributions", by symmetric eigenvalues. Precision and recall: Kynkäänniemi, Karras,
@@ -31,7 +35,7 @@ import torch
 from torch import Tensor
 
 from ectype.errors import DataError
-from ectype.metrics import REAL, Score, mean_error
+from ectype.metrics import REAL, Score
 from ectype.metrics.space import Space
 from ectype.noise import mix
 from ectype.shapes import Shape
@@ -42,6 +46,7 @@ LEAST = 100
 AXES_OF = 5000
 """Training items that are enough for the space's axes."""
 _ROWS = 500  # of a matrix of distances at a time
+_PART = 500  # items of a random part at most, so that the error bar costs less than the score
 _REDRAWN = 40  # bootstrap samples: the error bar is then known to a tenth
 
 
@@ -92,10 +97,10 @@ def generation(
             floor = None if others is None else measure(x, others, seed, 0)[0]
             add(name, *measure(x, y, seed, _REDRAWN), floor, least, where)
     if n > K:
-        found, best = neighbours(x, y).each, None if others is None else neighbours(x, others).each
-        for name, values in found.items():
-            floor = None if best is None else float(best[name].mean())
-            add(name, *mean_error(values), floor, LEAST, f"k={K}, {where}")
+        found, errors = neighbours(x, y).means, _neighbours_error(x, y, seed)
+        best = {} if others is None else neighbours(x, others).means
+        for name, value in found.items():
+            add(name, value, errors.get(name), best.get(name), LEAST, f"k={K}, {where}")
     return rows
 
 
@@ -144,9 +149,9 @@ class Neighbours:
     coverage: Tensor
 
     @property
-    def each(self) -> dict[str, Tensor]:
-        """The four by name."""
-        return dict(vars(self))
+    def means(self) -> dict[str, float]:
+        """The four scores by name."""
+        return {name: float(values.mean()) for name, values in vars(self).items()}
 
 
 def neighbours(x: Tensor, y: Tensor, k: int = K) -> Neighbours:
@@ -163,6 +168,20 @@ def neighbours(x: Tensor, y: Tensor, k: int = K) -> Neighbours:
     return Neighbours(
         (inside > 0).float(), torch.cat(recalled).float(), inside / k, torch.cat(covered).float()
     )
+
+
+def _neighbours_error(x: Tensor, y: Tensor, seed: int) -> dict[str, float]:
+    """Standard errors of the four scores over items (M, d) and (N, d); empty where there are too few."""
+    stream = torch.Generator().manual_seed(mix(seed, 4))
+    share = min(0.5, _PART / max(len(x), len(y)))
+    if share * min(len(x), len(y)) <= K + 1:
+        return {}
+    found = []
+    for _ in range(_REDRAWN):
+        one, two = (a[torch.randperm(len(a), generator=stream)[: round(share * len(a))]] for a in (x, y))
+        found.append(list(neighbours(one, two).means.values()))
+    spread = torch.tensor(found, dtype=torch.float64).std(0) * math.sqrt(share / (1 - share))
+    return dict(zip(Neighbours.__dataclass_fields__, spread.tolist(), strict=True))
 
 
 def _radii(x: Tensor, k: int) -> Tensor:

@@ -118,7 +118,7 @@ class Model(nn.Module, ABC):
     """The parts `assembly` makes for the constructor, in its order."""
 
     default_prior: str
-    """The catalog's prior that suits the family when the user names none."""
+    """The prior that suits the family when the user names none (around another: that one's)."""
 
     default_likelihood: str | None = None
     """The same for the likelihood; None: the kind's."""
@@ -165,6 +165,9 @@ class Model(nn.Module, ABC):
     def steadied(self, factor: float, augmentation: float) -> dict[str, Tensor]:
         """Buffers by name with which a game is calmer (heavier penalty, more augmentation); or none."""
         return {}
+
+    def restrain(self) -> None:
+        """Keep what could run away within bounds, after each step of a run begun anew; or nothing."""
 
     def condition(self, batch: Batch, noise: Noise = None) -> Context | None:
         """The context of a batch; None for a model without conditions."""

@@ -50,7 +50,7 @@ class AE(Autoencoder):
         super().__init__(encoder, decoder, likelihood, prior, conditioner)
         if not (corruption >= 0 and penalty >= 0):
             raise UsageError(f"corruption and penalty are not negative, got {corruption} and {penalty}")
-        if any(True for _ in prior.parameters()):
+        if not prior.after_training:  # its codes would follow no density that can be drawn from
             raise UsageError("an autoencoder does not train its prior: use the prior fitted, or a vae")
         self.corruption = corruption
         self.penalty = penalty

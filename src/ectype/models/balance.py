@@ -89,16 +89,18 @@ class Balance(nn.Module):
 
     def critic_loss(self, critic: Critic, batch: Batch, fake: Tensor, pair: Pair, noise: Noise) -> Loss:
         """What the critic has to make small for real items and made ones (B, *form), the latter detached."""
+        batch = critic.whole(batch)  # or one pack would hold real and made items
         context = critic.condition(batch)
         n, m = len(batch), critic.pack
-        packs = critic.divide(n)  # or one of them would hold real and made items
         with torch.enable_grad():
             # one pass over both: nothing in a critic couples items of a batch, and one product is faster
-            x = torch.cat([_known(batch), fake.detach()]).requires_grad_(self.regularizer in ("r1r2", "r1"))
+            x = torch.cat([_known(batch), fake[:n].detach()]).requires_grad_(
+                self.regularizer in ("r1r2", "r1")
+            )
             seen = None if batch.seen is None else torch.cat([batch.seen, batch.seen])
             varied = self._varied(x, seen, noise)
             logits = critic(varied, None if context is None else context.repeat(2), seen)
-            real, made = logits[:packs], logits[packs:]
+            real, made = logits.chunk(2)
             each = pair(real, made)
             parts = {"accuracy": (real > made).float().mean().detach(), "gap": (real - made).mean().detach()}
             if self.regularizer != "none" and self.fixed != 0:
@@ -115,7 +117,8 @@ class Balance(nn.Module):
 
     def generator_loss(self, critic: Critic, batch: Batch, fake: Tensor, pair: Pair, noise: Noise) -> Loss:
         """What the generator has to make small for its items (B, *form); no gradient reaches the critic."""
-        n, seen = len(batch), batch.seen
+        batch = critic.whole(batch)
+        n, seen, fake = len(batch), batch.seen, fake[: len(batch)]
         with critic.held():
             context = critic.condition(batch)
             if pair not in COMPARES:  # a pass of the critic over the real items for nothing

@@ -15,8 +15,9 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import final
 
+import torch
 from torch import Tensor, nn
-from torch.nn.functional import leaky_relu
+from torch.nn.functional import leaky_relu, normalize
 from torch.nn.utils.parametrizations import spectral_norm
 
 from ectype.context import Conditioner, Context
@@ -24,6 +25,7 @@ from ectype.data.batch import Batch
 from ectype.errors import UsageError
 from ectype.shapes import Grid, Row, Series, Shape, Tokens
 
+_POWERS = 4
 FEATURES = 128
 """Width F of what the critic sees in an item."""
 
@@ -45,6 +47,15 @@ def packed(shape: Shape, pack: int) -> Shape:
             return replace(shape, size=(pack * shape.size[0], *shape.size[1:]))
 
 
+def _stretch(w: Tensor) -> Tensor:
+    """The largest singular value of w (A, B), a scalar, by power iteration: never more, hardly less."""
+    # from the longest row, which is no worse than its own length, and the same in a resumed run
+    v = w.index_select(0, w.square().sum(1).argmax().view(1))[0]
+    for _ in range(_POWERS):
+        v = normalize(w.T @ (w @ v), dim=0)
+    return torch.linalg.vector_norm(w @ v)
+
+
 @final
 class Critic(nn.Module):
     """Encoder, head and conditions of its own.
@@ -52,7 +63,7 @@ class Critic(nn.Module):
     Arguments:
         encoder: (x, context, seen) → (B/pack, FEATURES), for the shape `packed` gives.
         conditioner: conditions to a Context, shared with no other player; or None.
-        pack: items judged together.
+        pack: items judged together; the last of a batch that make no whole pack are left out.
         spectral: divide each weight by its largest singular value.
     """
 
@@ -72,12 +83,24 @@ class Critic(nn.Module):
         self.projection = nn.Linear(conditioner.width, FEATURES) if conditioner is not None else None
         self.pack = pack
         if spectral:
-            for part in list(self.modules()):
-                if isinstance(part, (nn.Linear, nn.Conv2d)):
-                    # layers that start at zero would be 0 / 0; on the meta device nothing has a value
-                    if part.weight.is_meta or not part.weight.any():
-                        part.reset_parameters()
-                    spectral_norm(part)
+            for layer in self._layers():
+                # layers that start at zero would be 0 / 0; on the meta device nothing has a value
+                if layer.weight.is_meta or not layer.weight.any():
+                    layer.reset_parameters()
+                spectral_norm(layer)
+
+    def _layers(self) -> list[nn.Linear | nn.Conv2d]:
+        return [part for part in self.modules() if isinstance(part, (nn.Linear, nn.Conv2d))]
+
+    @torch.no_grad()
+    def restrain(self) -> None:
+        """Divide each weight by its largest singular value where that is above 1.
+
+        Gouk, Frank, Pfahringer and Cree 2021, "Regularisation of neural networks by enforcing Lipschitz
+        continuity", algorithm 2: a projection after each step, which needs no state of its own.
+        """
+        for layer in self._layers():
+            layer.weight.div_(_stretch(layer.weight.flatten(1)).clamp(min=1))
 
     def condition(self, batch: Batch) -> Context | None:
         """The critic's own reading of a batch's conditions."""
@@ -96,9 +119,8 @@ class Critic(nn.Module):
                 parameter.requires_grad_(True)
 
     def features(self, x: Tensor, context: Context | None = None, seen: Tensor | None = None) -> Tensor:
-        """h (B/pack, F), what the critic sees in items x (B, *form)."""
+        """h (B/pack, F), what the critic sees in items x (B, *form), B a multiple of pack (see `whole`)."""
         if self.pack > 1:
-            self.divide(len(x))
             if context is not None:
                 context = context.grouped(self.pack)
             if seen is not None:
@@ -107,18 +129,21 @@ class Critic(nn.Module):
         h: Tensor = self.encoder(x, context, seen)
         return leaky_relu(h.float(), 0.2)
 
-    def divide(self, items: int) -> int:
-        """How many packs a batch makes; raises UsageError where some items are left over."""
-        if items % self.pack:
+    def whole(self, batch: Batch) -> Batch:
+        """The batch without its last items where they are too few for a pack.
+
+        Raises UsageError where all of them are: the batch, or the training set, is smaller than a pack.
+        """
+        if len(batch) < self.pack:
             raise UsageError(
-                f"a batch of {items} items cannot be judged {self.pack} at a time: choose a batch that pack "
-                "divides, no larger than the training set"
+                f"a batch of {len(batch)} items cannot be judged {self.pack} at a time: choose a larger "
+                "batch or a smaller pack, neither above the size of the training set"
             )
-        return items // self.pack
+        return batch.first(len(batch) // self.pack * self.pack)
 
     def _side_by_side(self, x: Tensor) -> Tensor:
         """(B, C, …) to (B/pack, pack · C, …)."""
-        return x.reshape(self.divide(len(x)), self.pack * x.shape[1], *x.shape[2:])
+        return x.reshape(len(x) // self.pack, self.pack * x.shape[1], *x.shape[2:])
 
     def forward(self, x: Tensor, context: Context | None = None, seen: Tensor | None = None) -> Tensor:
         """The logit of each pack, (B/pack,)."""

@@ -134,6 +134,9 @@ class GAN(Model):
         calmer = self.balance.steadied(factor, augmentation)
         return {f"balance.{name}": value for name, value in calmer.items()}
 
+    def restrain(self) -> None:
+        self.critic.restrain()
+
     def follow(self, player: str, loss: Loss, broken: Tensor) -> None:
         if player == "critic":
             self.balance.follow(loss.parts["accuracy"], len(loss.each), broken)

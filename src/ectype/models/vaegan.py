@@ -54,7 +54,6 @@ class VAEGAN(Autoencoder):
         feature_weight: the same for the distance of critic features.
     """
 
-    default_prior = "flow"
     needs = ("autoencoder", "critic")
     adversarial = True
     coupled = True
@@ -178,11 +177,12 @@ class VAEGAN(Autoencoder):
 
     def _features(self, batch: Batch, leaf: Tensor) -> tuple[Tensor, Tensor]:
         """Distance of critic features of items and reconstructions (B/pack,), and its gradient at `leaf`."""
+        batch = self.critic.whole(batch)
         with self.critic.held():
             context = self.critic.condition(batch)
             with torch.no_grad():
                 real = self.critic.features(batch.x.float(), context, batch.seen)
-            made = self.critic.features(self.likelihood(leaf).mean, context, batch.seen)
+            made = self.critic.features(self.likelihood(leaf).mean[: len(batch)], context, batch.seen)
         # relative to how much items differ, or the critic could make it large by scaling its features
         spread = (real - real.mean(0)).square().sum(1).mean().clamp(min=1e-12)
         far = (made - real).square().sum(1) / spread
@@ -198,6 +198,9 @@ class VAEGAN(Autoencoder):
     def steadied(self, factor: float, augmentation: float) -> dict[str, Tensor]:
         calmer = self.balance.steadied(factor, augmentation)
         return {f"balance.{name}": value for name, value in calmer.items()}
+
+    def restrain(self) -> None:
+        self.critic.restrain()
 
     def follow(self, player: str, loss: Loss, broken: Tensor) -> None:
         if player == "critic":

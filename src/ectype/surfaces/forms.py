@@ -43,6 +43,7 @@ class Field:
         help: one line.
         place: True when it may be given without its name.
         parts: the parts that take it, as (table, name); empty for the job's own.
+        defaults: of those parts, in the same order, as source text.
     """
 
     name: str
@@ -51,6 +52,7 @@ class Field:
     help: str
     place: bool
     parts: tuple[tuple[str, str], ...] = ()
+    defaults: tuple[str | None, ...] = ()
 
     @property
     def option(self) -> str:
@@ -101,12 +103,13 @@ def _joined(held: Field, other: Field) -> Field:
     said = held.help
     if held.parts[-1][0] != other.parts[0][0] or not said:
         said = "; ".join(text for text in (said.rstrip("."), other.help) if text)
-    return replace(held, help=said, parts=held.parts + other.parts)
+    return replace(held, help=said, parts=held.parts + other.parts, defaults=held.defaults + other.defaults)
 
 
 def _field(parameter: Parameter, parts: tuple[tuple[str, str], ...]) -> Field:
     wanted = Wanted(parameter.annotation)
-    return Field(parameter.name, wanted, parameter.default, parameter.help, not parameter.keyword, parts)
+    place, default = not parameter.keyword, parameter.default
+    return Field(parameter.name, wanted, default, parameter.help, place, parts, (default,) * len(parts))
 
 
 def _options() -> list[Field]:

@@ -107,8 +107,18 @@ def told(asked: Form, field: Field) -> str:
     if field.name == "out" and asked.out is not None:
         words.append(f"(default: {asked.out} in the run's folder, numbered when that exists)")
     elif field.default not in (None, "None", "False") and "default:" not in field.help:
-        words.append(f"(default: {_plain(field.default or '')})")
+        words.append(f"(default: {_plain(field.default or '')}{_elsewhere(field)})")
     return " ".join(word for word in words if word)
+
+
+def _elsewhere(field: Field) -> str:
+    """The defaults of the parts where it is another one, or differs between encoder and decoder."""
+    found: dict[str, list[str]] = {}
+    for (_, name), default in zip(field.parts, field.defaults, strict=True):
+        if default is not None and _plain(default) not in found.setdefault(name, []):
+            found[name].append(_plain(default))
+    usual = [_plain(field.default or "")]
+    return "".join(f"; {name} {' and '.join(own)}" for name, own in found.items() if own != usual)
 
 
 def _plain(default: str) -> str:

@@ -51,7 +51,7 @@ def count_steps(
 
 
 def time_steps(
-    step: Callable[[int], None], check: Callable[[], None], wait: Callable[[], None], seconds: float
+    step: Callable[[int], None], check: Callable[[], object], wait: Callable[[], None], seconds: float
 ) -> int:
     """How many steps fit into `seconds`, with their checks, by doing some of each.
 

@@ -12,7 +12,7 @@ from collections.abc import Generator
 from pathlib import Path
 
 from ectype.data.data import Data
-from ectype.errors import UsageError
+from ectype.errors import UsageError, spelled
 from ectype.hardware import choose_device, choose_precision
 from ectype.models import Model
 from ectype.training.session import Session
@@ -22,8 +22,10 @@ from ectype.training.step import Settings, Step
 WIRED = {"state", "resume", "stop"}  # keywords that a caller wires up, not options of a run
 _READ_EVERY = 1.0  # seconds between two looks at the metrics
 _SAVE_EVERY = 30.0  # seconds between two writes of the state
+_FEW = 2000  # items that a stopped run's density is fitted to, in a second or two
 
 
+@spelled
 def fit(
     model: Model,
     data: Data,
@@ -112,8 +114,8 @@ def _drive(session: Session, file: Path | None, stop: Stop) -> Generator[Step]:
                     yield session.report()
         if file is not None:
             session.save(file)
-        if session.finished:
-            session.settle()
+        # a stopped run may be drawn from too; whoever stopped it does not want to wait for all items
+        session.settle(None if session.finished else _FEW)
         yield session.report(stopped=bool(stop.signal))
     except GeneratorExit:
         if file is not None and not session.is_settled:

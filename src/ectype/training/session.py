@@ -119,6 +119,8 @@ class Session:
             self.model.follow(name, loss, broken)
             self.meter.add(name, total_loss, loss.parts, broken)
             self.supervisor.note(name, total_loss, loss, player.length, broken)
+        if self.supervisor.now.restrained:
+            self.model.restrain()
         self.averaging.follow(number, total)
         self._items += len(batch)
 
@@ -217,14 +219,14 @@ class Session:
         self.progress.seconds += time.perf_counter() - began
         return found
 
-    def settle(self) -> None:
-        """Take the best weights and fit what is computed from the data in one pass."""
+    def settle(self, few: int | None = None) -> None:
+        """Take the best weights; fit what is computed from the data, all of it or `few` random items."""
         self.take_best()
         seed = mix(self.settings.seed, 5)
         for stage in self.model.stages:
             if not stage.players:
-                train = (b.to(self.device) for b in self.data.batches("train", 500, seed))
-                select = (b.to(self.device) for b in self.data.batches("select", 500, seed))
+                train = (b.to(self.device) for b in self.data.batches("train", 500, seed, few))
+                select = (b.to(self.device) for b in self.data.batches("select", 500, seed, few))
                 self.average.settle(train, select)
         self.is_settled = True
 
@@ -254,14 +256,13 @@ class Session:
         twin = Session(copy.deepcopy(self.model), self.data, self.settings, self.device)
         twin.progress = Progress(0, {"total": 1000})
 
-        def check() -> None:
-            twin.judge(twin.average)
-
         def wait() -> None:
             if self.device.type == "cuda":  # elsewhere a step is over when it returns
                 torch.cuda.synchronize(self.device)
 
-        return time_steps(lambda i: twin._advance(i * 389 % 1000, 1000), check, wait, seconds)
+        return time_steps(
+            lambda i: twin._advance(i * 389 % 1000, 1000), lambda: twin.judge(twin.average), wait, seconds
+        )
 
     # ---- resuming ----
 

@@ -4,10 +4,11 @@
 
     rung 1   back to the newest good snapshot, rate × 0.5, γ × 2, new order and noise
     rung 2   back to an older one, rate × 0.5, γ × 2, augmentation + 0.1
-    rung 3   back to the first step, rate × 0.25
+    rung 3   back to the first step, rate × 0.25, γ × 2, augmentation + 0.1; from there on no layer of the
+             critic may lengthen anything (`Critic.restrain`)
     rung 4   stop, with the best averaged weights
 
-A rung is left behind after ten windows without a sign; the rate stays where it was put. Time that was
+A rung is left behind after ten windows without a sign; rate and restraint stay as they were put. Time
 spent stays spent: the step count goes on. Steps without a finite gradient move nothing in the first place
 (`Player.move`); here it is noticed that there are many. Every act is an event in the record and in the
 report: a run that was put back is never shown as one that was not.
@@ -47,6 +48,7 @@ class Condition:
         salt: how often the run was put back; mixed into the seeds, so that it does not repeat itself.
         bad, clean: windows in a row with and without a sign.
         skipping: whether the last window had steps without a finite gradient.
+        restrained: whether the model is kept within bounds after each step.
         silent: whether the latent was found to say nothing.
         given_up: the ladder has ended.
         events: what happened, oldest first.
@@ -57,6 +59,7 @@ class Condition:
     salt: int = 0
     bad: int = 0
     clean: int = 0
+    restrained: bool = False
     silent: bool = False
     skipping: bool = False
     given_up: bool = False
@@ -156,7 +159,9 @@ class Supervisor:
         older, rate, more = _RUNGS[now.rung]
         target = self.snapshots.kept[0] if older < 0 else self.snapshots.newest(older)
         now.rung, now.salt, now.bad, now.factor = now.rung + 1, now.salt + 1, 0, now.factor * rate
+        now.restrained = now.restrained or older < 0
         event |= {"action": "put back", "to": target.step, "rung": now.rung, "rate": now.factor}
+        event["restrained"] = now.restrained and model.adversarial
         self.signs.forget()
         self.snapshots.doubted()
         changed = model.steadied(2.0, more)
