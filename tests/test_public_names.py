@@ -16,6 +16,7 @@ PUBLIC = [
     "Run",
     "__version__",
     "build",
+    "complete",
     "decode",
     "edit",
     "encode",

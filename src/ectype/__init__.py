@@ -27,6 +27,7 @@ _PLACES = {
     "EctypeError": "errors",
     "Run": "runs",
     "build": "assembly",
+    "complete": "jobs.complete",
     "decode": "jobs.decode",
     "edit": "jobs.edit",
     "encode": "jobs.encode",

@@ -15,6 +15,7 @@ KINDS = {
     "attributes": "kinds.attributes:Attributes",
     "image": "kinds.image:Image",
     "label": "kinds.label:Label",
+    "record": "kinds.record:Record",
     "text": "kinds.text:Text",
     "vector": "kinds.vector:Vector",
 }
@@ -25,10 +26,12 @@ LIKELIHOODS = {
     "logistic": "likelihoods.logistic:DiscretizedLogisticMixture",
     "normal": "likelihoods.normal:Normal",
     "point": "likelihoods.point:Point",
+    "product": "likelihoods.product:Product",
 }
 NETWORKS = {
     "conv": "networks.conv",
     "dcgan": "networks.dcgan",
+    "joint": "networks.joint",
     "mlp": "networks.mlp",
     "recurrent": "networks.recurrent",
 }
@@ -61,6 +64,7 @@ JOBS = {
     "reconstruct": "jobs.reconstruct:reconstruct",
     "interpolate": "jobs.interpolate:interpolate",
     "edit": "jobs.edit:edit",
+    "complete": "jobs.complete:complete",
     "invert": "jobs.invert:invert",
     "evaluate": "jobs.evaluate:evaluate",
     "report": "jobs.report:report",

@@ -10,10 +10,9 @@ import torch
 from torch import Tensor
 
 from ectype.data.batch import Batch
-from ectype.data.store import Resident, Store
+from ectype.data.store import Store
 from ectype.errors import UsageError, did_you_mean
 from ectype.kinds import Kind
-from ectype.kinds.image import Image
 from ectype.kinds.label import Label
 from ectype.noise import Noise, PerItem
 
@@ -80,7 +79,7 @@ class Data:
     @property
     def resident(self) -> bool:
         """Whether the items lie in memory."""
-        return isinstance(self.store, Resident)
+        return self.store.resident
 
     def split(self, name: str) -> Tensor:
         """The item numbers of a split; raises UsageError for one that does not exist."""
@@ -91,18 +90,18 @@ class Data:
     def batch(self, indices: Indices, noise: Noise = None) -> Batch:
         """Items by number: x (B, *form) in model scale, conditions, which are kept, their numbers."""
         at = torch.as_tensor(indices, dtype=torch.int64)
-        x = self.kind.tensor(self.store.gather(at), noise)
+        stored = self.store.gather(at)
+        x = self.kind.tensor(stored, noise)
         given, kept = {}, {}
         for name, condition in self.given.items():
             given[name] = condition.kind.tensor(condition.stored.index_select(0, at))
             kept[name] = condition.present.index_select(0, at)
-        return Batch(x, given, kept, index=at)
+        return Batch(x, given, kept, self.kind.seen(stored), index=at)
 
     def batches(self, split: str, size: int, seed: int = 0) -> Iterator[Batch]:
         """A split once, in order; the noise of item i depends on (seed, i) only."""
-        drawn = isinstance(self.kind, Image) and self.kind.binarise == "dynamic"
         for at in self.split(split).split(size):
-            yield self.batch(at, PerItem(seed, at.tolist()) if drawn else None)
+            yield self.batch(at, PerItem(seed, at.tolist()) if self.kind.random else None)
 
     def items(self, indices: Indices) -> list[Any]:
         """Raw items by number: pictures, labels, rows."""

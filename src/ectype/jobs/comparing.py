@@ -95,7 +95,7 @@ def make(run: Run, items: Items, seed: int) -> Made:
             context = run.model.condition(batch.to(device_of(run)))
             z = run.model.latents(len(batch), context).draw(PerItem(seed, numbers))
             p = run.model.decode(z.to(device_of(run)), context)
-            made.append(shown(run, p, False, noise_of_pixels(seed, numbers)).float().cpu())
+            made.append(shown(p, False, noise_of_pixels(seed, numbers)).float().cpu())
             real.append(batch.x)
             if _asks(run) and LABEL in batch.given:
                 kept = batch.kept.get(LABEL, torch.ones(len(batch), dtype=torch.bool))
