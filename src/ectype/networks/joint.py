@@ -1,8 +1,8 @@
 """Networks for items of several parts: each part has the network that suits it.
 
-    x_1 ─ encoder 1 ─┐                       ┌─ decoder 1 ─ numbers of part 1
-    x_2 ─ encoder 2 ─┼─ one row ─ [layer] ─→ out    z ─┼─ decoder 2 ─ numbers of part 2
-    missing ─ null ──┘                       └─ …
+    x_1 ─ encoder 1 ─┐                                       ┌─ decoder 1 ─ numbers of part 1
+    x_2 ─ encoder 2 ─┼─ one row ─ layer ─→ out    z ─ layers ─┼─ decoder 2 ─ numbers of part 2
+    missing ─ null ──┘                                       └─ …
 
 A part of which nothing is seen adds a learned vector of its own, so that one encoder reads every set of
 parts. Suzuki, Nakayama and Matsuo 2016, "Joint multimodal learning with deep generative models", section
@@ -38,12 +38,12 @@ class Encoder(nn.Module):
 
     Arguments:
         networks: the network of each part; the data's kind supplies them.
-        joined: units of the layer that sees all parts; each part's network gives it half as many.
+        joined: units of the layers that all parts share; each part's encoder gives half as many.
         width: channels of a picture's first level.
         depth: residual blocks per level of a picture.
         units: of a text's recurrent network, in each direction.
         hidden: units of each hidden layer for labels and numbers.
-        activation: of the layer that sees all parts: elu, gelu, leaky, relu, silu or tanh.
+        activation: of the shared layers: elu, gelu, leaky, relu, silu or tanh.
     """
 
     def __init__(
@@ -119,17 +119,21 @@ class Decoder(nn.Module):
         context: Ports = NO_PORTS,
         networks: Sequence[str] = (),
         forms: Sequence[Sequence[int]] = (),
+        joined: int = 256,
         width: int = 32,
         depth: int = 1,
         units: int = 64,
         hidden: Sequence[int] = (128,),
+        activation: str = "relu",
     ) -> None:
         super().__init__()
         if len(networks) != len(forms) or tuple(numbers) != (sum(map(prod, forms)),) or not forms:
             raise UsageError(f"joint writes items of several parts, not of form {tuple(numbers)}; use mlp")
+        self.first, self.second = nn.Linear(latent, joined), nn.Linear(joined, joined)
+        self.activation = activation_called(activation)
         self.parts = nn.ModuleList(
             find("networks", network).Decoder(
-                latent,
+                joined,
                 tuple(form),
                 context=context,
                 **_sized(network, width=width, depth=depth, units=units, hidden=hidden),
@@ -138,4 +142,6 @@ class Decoder(nn.Module):
         )
 
     def forward(self, z: Tensor, context: Context | None = None) -> Tensor:
-        return torch.cat([part(z, context).float().flatten(1) for part in self.parts], 1)
+        # what all parts are made of: a text then says what a picture's stronger gradient has found
+        h = self.activation(self.second(self.activation(self.first(z.flatten(1)))))
+        return torch.cat([part(h, context).float().flatten(1) for part in self.parts], 1)
