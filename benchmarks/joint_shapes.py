@@ -2,11 +2,11 @@
 
     ./dev bench joint_shapes [--seeds 1] [--minutes 15] [--again]
 
-Drawn pictures, 32 x 32 RGB, with the captions of the built-in set (`ectype.data.drawing`): 20,000 of them, and
-one VAE of both. 400 pairs are sampled, and an exact judge, the renderer itself, finds the factors of each
-picture: size, colour, shape and place have to be what the caption beside it says; a caption that is no sentence
-of the set counts as wrong. Beside: pictures completed from 200 test captions, captions completed from 200 test
-pictures, and real pairs, which is what the judge can see.
+Drawn pictures, 32 x 32 RGB, with the captions of the built-in set (`ectype.data.drawing`): 20,000 of them,
+and one VAE of both. 400 pairs are sampled, and an exact judge, the renderer itself, finds the factors of each
+picture: size, colour, shape and place have to be what the caption beside it says; a caption that is no
+sentence of the set counts as wrong. Beside: pictures completed from 200 test captions, captions completed
+from 200 test pictures, and real pairs, which is what the judge can see.
 """
 
 from __future__ import annotations
