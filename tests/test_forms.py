@@ -193,7 +193,10 @@ def test_a_missing_argument_is_named():
         (["digits", "--model", "vea"], "there is no model called 'vea'; did you mean 'vae'?"),
         (["digits", "--model", "ae", "--beta", "2"], "--beta belongs to vae, and this is ae"),
         (["digits", "--penalty", "2"], "--penalty belongs to ae, and this is vae"),
-        (["digits", "--network", "conv", "--hidden", "9"], "--hidden belongs to mlp, and this is conv"),
+        (
+            ["digits", "--network", "conv", "--hidden", "9"],
+            "--hidden belongs to joint, mlp, and this is conv",
+        ),
         (
             ["digits", "--prior", "normal", "--likelihood", "normal", "--components", "9"],
             "--components belongs to fitted, ",

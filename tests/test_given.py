@@ -139,7 +139,11 @@ def test_a_picture_of_another_size_is_scaled(run: Run) -> None:
         ),
         ({"age": "old"}, UsageError, "age: 'old' is not a row of 1 numbers"),
         ({"age": "1,2"}, UsageError, "age: a row of 2 numbers, where the kind has 1"),
-        ({"point": [1.0, float("nan")]}, UsageError, "point: a row with numbers that are missing or infinite"),
+        (
+            {"point": [1.0, float("nan")]},
+            UsageError,
+            "point: a row with numbers that are missing or infinite",
+        ),
         ({"outline": "gone.png"}, DataError, "outline: gone.png: there is no such file; give the path"),
         (
             {"outline": np.zeros((8, 12), np.uint8)},

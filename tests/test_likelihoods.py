@@ -20,7 +20,7 @@ from ectype.likelihoods.laplace import Laplace
 from ectype.likelihoods.logistic import DiscretizedLogisticMixture, LogisticMixtureDistribution
 from ectype.likelihoods.normal import Normal
 from ectype.noise import PerItem
-from ectype.shapes import Grid, Row, Shape, Tokens
+from ectype.shapes import Grid, Joint, Row, Shape, Tokens
 
 GRID = Grid(3, (2, 2))
 
@@ -342,6 +342,7 @@ EXTREMES: list[tuple[str, Shape, dict[str, Any], int]] = [
     ("normal", GRID, {}, 255),
     ("normal", Row((1, 1)), {"scale": "site"}, 255),
     ("point", GRID, {}, 255),
+    ("product", Joint((GRID, Tokens(3, (2,)))), {"factors": (("logistic", {}), ("categorical", {}))}, 255),
 ]
 
 

@@ -17,6 +17,7 @@ PUBLIC = [
     "__version__",
     "build",
     "classify",
+    "complete",
     "decode",
     "edit",
     "encode",

@@ -28,6 +28,7 @@ _PLACES = {
     "Run": "runs",
     "build": "assembly",
     "classify": "jobs.classify",
+    "complete": "jobs.complete",
     "decode": "jobs.decode",
     "edit": "jobs.edit",
     "encode": "jobs.encode",

@@ -32,7 +32,8 @@ from ectype.shapes import Shape
 CONTEXT = 128
 """Width C of the condition vector of every assembled model."""
 
-_WIRED = {"context", "levels", "conditioner"}  # keywords that the wiring supplies, never the user
+# keywords that the wiring supplies, never the user
+_WIRED = {"conditioner", "context", "factors", "forms", "levels", "networks"}
 
 
 def options_of(part: Callable[..., object]) -> dict[str, Any]:
@@ -156,21 +157,25 @@ def assemble(spec: Mapping[str, Any], kind: Kind, conditions: Mapping[str, Kind]
         chosen = {k: v for k, v in options.items() if k in takes}
         return parts[part](*arguments, **wired, **chosen)
 
+    def network(part: str, *arguments: object, context: Ports) -> Any:
+        return make(part, *arguments, context=context, **taken(parts[part], known))
+
     ports = ports_for(kind, conditions)
-    likelihood = make("likelihood", kind.shape, **_levels(spec["likelihood"], kind))
+    likelihood = make("likelihood", kind.shape, **_asked(spec["likelihood"], kind))
+    known = {**kind.network_options, "forms": likelihood.forms}
 
     def critic() -> Any:
         pack = options.get("pack", 1)
         beside = replace(ports, aligned=pack * ports.aligned)
-        encoder = make("encoder", packed(kind.shape, pack), FEATURES, context=beside)
+        encoder = network("encoder", packed(kind.shape, pack), FEATURES, context=beside)
         return make("critic", encoder, conditioner_for(kind, conditions))
 
     inner = _inner(family, options)
     alone = family.adversarial and inner is family  # a generator that no encoder shows the data to
     makers: dict[str, Callable[[], Any]] = {
         "autoencoder": lambda: make("autoencoder", *(makers[part]() for part in inner.needs)),
-        "encoder": lambda: make("encoder", kind.shape, latent * inner.per_latent, context=ports),
-        "decoder": lambda: make("decoder", latent, likelihood.numbers, context=ports),
+        "encoder": lambda: network("encoder", kind.shape, latent * inner.per_latent, context=ports),
+        "decoder": lambda: network("decoder", latent, likelihood.numbers, context=ports),
         "likelihood": lambda: likelihood,
         "prior": lambda: make("prior", latent, kind.shape, context=ports.vector),
         "conditioner": lambda: conditioner_for(kind, conditions, smooth=alone),
@@ -180,15 +185,21 @@ def assemble(spec: Mapping[str, Any], kind: Kind, conditions: Mapping[str, Kind]
     return built
 
 
-def _levels(name: str, kind: Kind) -> dict[str, object]:
-    """What the likelihood asks about the data's values; raises UsageError where the kind has no levels."""
-    if "levels" not in inspect.signature(find("likelihoods", name)).parameters:
-        return {}
-    if "levels" not in kind.likelihood_options:
+def taken(part: Callable[..., object], offered: Mapping[str, object]) -> dict[str, object]:
+    """What a part's constructor has a keyword for, of what is known."""
+    takes = inspect.signature(part).parameters
+    return {name: value for name, value in offered.items() if name in takes}
+
+
+def _asked(name: str, kind: Kind) -> dict[str, object]:
+    """What the likelihood asks about the data; raises UsageError where the kind has no levels."""
+    likelihood = find("likelihoods", name)
+    known = taken(likelihood, kind.likelihood_options)
+    if "levels" in inspect.signature(likelihood).parameters and "levels" not in known:
         raise UsageError(
             f"{name} counts levels, and the values of a {kind.name} have none; use {kind.likelihood}"
         )
-    return {"levels": kind.likelihood_options["levels"]}
+    return known
 
 
 def conditioner_for(

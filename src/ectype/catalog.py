@@ -16,6 +16,7 @@ KINDS = {
     "derived": "kinds.derived:Derived",
     "image": "kinds.image:Image",
     "label": "kinds.label:Label",
+    "record": "kinds.record:Record",
     "text": "kinds.text:Text",
     "vector": "kinds.vector:Vector",
 }
@@ -26,10 +27,12 @@ LIKELIHOODS = {
     "logistic": "likelihoods.logistic:DiscretizedLogisticMixture",
     "normal": "likelihoods.normal:Normal",
     "point": "likelihoods.point:Point",
+    "product": "likelihoods.product:Product",
 }
 NETWORKS = {
     "conv": "networks.conv",
     "dcgan": "networks.dcgan",
+    "joint": "networks.joint",
     "mlp": "networks.mlp",
     "recurrent": "networks.recurrent",
 }
@@ -70,6 +73,7 @@ JOBS = {
     "edit": "jobs.edit:edit",
     "inpaint": "jobs.inpaint:inpaint",
     "translate": "jobs.translate:translate",
+    "complete": "jobs.complete:complete",
     "invert": "jobs.invert:invert",
     "evaluate": "jobs.evaluate:evaluate",
     "report": "jobs.report:report",

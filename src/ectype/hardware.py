@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from ectype.errors import UsageError
-from ectype.shapes import Grid, Shape
+from ectype.shapes import Grid, Shape, parts_of
 
 
 def choose_device(name: str) -> torch.device:
@@ -79,7 +79,8 @@ def choose_precision(name: str, device: torch.device, shape: Shape) -> str:
         raise UsageError(f"precision is auto, fp32 or bf16, not '{name}'")
     if name != "auto":
         return name
-    return "bf16" if isinstance(shape, Grid) and has_bf16(device) else "fp32"
+    grid = any(isinstance(part, Grid) for part in parts_of(shape))
+    return "bf16" if grid and has_bf16(device) else "fp32"
 
 
 def seed_dropout(device: torch.device, seed: int) -> None:

@@ -13,7 +13,6 @@ import os
 import platform
 import subprocess
 import sys
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -24,11 +23,10 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 
 from ectype.assembly import assemble, complete
-from ectype.catalog import find
 from ectype.data.data import Data
 from ectype.errors import EctypeError, ModelFileError, OutputError, UsageError
 from ectype.hardware import channels_last
-from ectype.kinds import Kind
+from ectype.kinds import Kind, restored, state_of
 from ectype.models import Model
 from ectype.training.state import write_atomically
 
@@ -91,8 +89,8 @@ class Run:
         header = {
             "format": FORMAT,
             "spec": self.spec,
-            "kind": _kind_state(self.kind),
-            "conditions": {name: _kind_state(kind) for name, kind in self.conditions.items()},
+            "kind": state_of(self.kind),
+            "conditions": {name: state_of(kind) for name, kind in self.conditions.items()},
         }
         tensors = {k: v.detach().cpu().contiguous() for k, v in self.model.state_dict().items()}
         write_atomically(folder / MODEL_FILE, save(tensors, {"ectype": json.dumps(header)}))
@@ -116,8 +114,8 @@ def load(path: str | Path) -> Run:
     file = path / MODEL_FILE if path.is_dir() else path
     header, shapes = read_header(file)
     try:
-        kind = _restore_kind(header["kind"])
-        conditions = {name: _restore_kind(state) for name, state in header["conditions"].items()}
+        kind = restored(header["kind"])
+        conditions = {name: restored(state) for name, state in header["conditions"].items()}
         model = _rebuilt(dict(header["spec"]), kind, conditions, shapes)
         with safe_open(file, "pt") as tensors:
             model.load_state_dict({name: tensors.get_tensor(name) for name in shapes})
@@ -176,15 +174,6 @@ def read_header(file: Path) -> tuple[dict[str, Any], dict[str, tuple[int, ...]]]
             f"{file} has format {number} and this ectype reads up to {FORMAT}: pip install -U ectype"
         )
     return header, shapes
-
-
-def _kind_state(kind: Kind) -> dict[str, Any]:
-    return {"name": kind.name, "state": kind.state()}
-
-
-def _restore_kind(state: Mapping[str, Any]) -> Kind:
-    kind: Kind = find("kinds", state["name"]).restore(state["state"])
-    return kind
 
 
 def _read_record(folder: Path) -> dict[str, Any]:

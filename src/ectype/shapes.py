@@ -12,6 +12,10 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass
 from math import prod
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 @dataclass(frozen=True)
@@ -79,9 +83,41 @@ class Series:
         return self.features * self.length
 
 
-Shape = Grid | Tokens | Row | Series
+@dataclass(frozen=True)
+class Joint:
+    """Several things at once, such as a picture and its caption: one flat row, part after part."""
+
+    parts: tuple[Grid | Tokens | Row | Series, ...]
+
+    @property
+    def form(self) -> tuple[int, ...]:
+        return (self.sites,)
+
+    @property
+    def sites(self) -> int:
+        return sum(part.sites for part in self.parts)
+
+    def split(self, x: Tensor) -> list[Tensor]:
+        """x (B, sites) as one tensor (B, *form) per part, of x's dtype."""
+        pieces = x.split([part.sites for part in self.parts], 1)
+        return [p.reshape(len(x), *part.form) for p, part in zip(pieces, self.parts, strict=True)]
+
+
+Shape = Grid | Tokens | Row | Series | Joint
 
 
 def shape_state(shape: Shape) -> dict[str, object]:
     """A shape as JSON: its name and its fields."""
+    if isinstance(shape, Joint):
+        return {"name": "Joint", "parts": [shape_state(part) for part in shape.parts]}
     return {"name": type(shape).__name__, **asdict(shape)}
+
+
+def parts_of(shape: Shape) -> tuple[Shape, ...]:
+    """The parts of a joint shape; any other is its own only part."""
+    return shape.parts if isinstance(shape, Joint) else (shape,)
+
+
+def has_tokens(shape: Shape) -> bool:
+    """Whether any part is a choice, through which there is no gradient."""
+    return any(isinstance(part, Tokens) for part in parts_of(shape))

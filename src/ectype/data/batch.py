@@ -36,6 +36,14 @@ class Batch:
     def __len__(self) -> int:
         return self.x.shape[0]
 
+    @property
+    def known(self) -> Tensor:
+        """x with NaN where nothing is seen: what is known of the items (B, *form)."""
+        if self.seen is None:
+            return self.x
+        seen = self.seen.unsqueeze(1) if self.seen.dim() < self.x.dim() else self.seen
+        return torch.where(seen.bool(), self.x, torch.nan)
+
     def drop(self, rate: float, generator: noise.Noise) -> Batch:
         """Forget each condition of each item with probability `rate`, decided here once per step.
 

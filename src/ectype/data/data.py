@@ -10,11 +10,10 @@ import torch
 from torch import Tensor
 
 from ectype.data.batch import Batch
-from ectype.data.store import Resident, Store
+from ectype.data.store import Store
 from ectype.errors import UsageError, did_you_mean
 from ectype.kinds import Kind
 from ectype.kinds.derived import Derived
-from ectype.kinds.image import Image
 from ectype.kinds.label import Label
 from ectype.noise import Noise, PerItem, mix
 
@@ -87,7 +86,7 @@ class Data:
     @property
     def resident(self) -> bool:
         """Whether the items lie in memory."""
-        return isinstance(self.store, Resident)
+        return self.store.resident
 
     def split(self, name: str) -> Tensor:
         """The item numbers of a split; raises UsageError for one that does not exist."""
@@ -98,12 +97,13 @@ class Data:
     def batch(self, indices: Indices, noise: Noise = None) -> Batch:
         """Items by number: x (B, *form) in model scale, conditions, which are kept, their numbers."""
         at = torch.as_tensor(indices, dtype=torch.int64)
-        x = self.kind.tensor(self.store.gather(at), noise)
+        stored = self.store.gather(at)
+        x = self.kind.tensor(stored, noise)
         given, kept = {}, {}
         for name, condition in self.given.items():
             given[name] = condition.of(at, x, noise)
             kept[name] = condition.present.index_select(0, at)
-        return Batch(x, given, kept, index=at)
+        return Batch(x, given, kept, self.kind.seen(stored), index=at)
 
     def batches(self, split: str, size: int, seed: int = 0, few: int | None = None) -> Iterator[Batch]:
         """A split once, in order; the noise of item i depends on (seed, i) only.
@@ -111,8 +111,7 @@ class Data:
         Arguments:
             few: no more items than this, drawn at random from the split.
         """
-        drawn = isinstance(self.kind, Image) and self.kind.binarise == "dynamic"
-        drawn = drawn or any(isinstance(kind, Derived) for kind in self.conditions.values())
+        drawn = self.kind.random or any(isinstance(kind, Derived) for kind in self.conditions.values())
         indices = self.split(split)
         if few is not None and few < len(indices):
             stream = torch.Generator().manual_seed(mix(seed, few))

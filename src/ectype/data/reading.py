@@ -12,22 +12,24 @@ import torch
 
 from ectype.catalog import DATASETS
 from ectype.data import fitting
-from ectype.data.asking import Asked, asked_for
+from ectype.data.asking import Asked, asked_for, refuse_twice
 from ectype.data.beside import attach, homes
 from ectype.data.columns import conditions, factors, known, labels
 from ectype.data.data import Condition, Data
 from ectype.data.derived import derived, made
 from ectype.data.found import Found
+from ectype.data.joint import by_kind, joined
 from ectype.data.pictures import Size
 from ectype.data.sources import HUB, name_of, open_source
 from ectype.data.splits import digests, split
-from ectype.data.store import Store, chunks
+from ectype.data.store import Store, Widened, chunks
 from ectype.errors import DataError, UsageError, did_you_mean, spelled
 from ectype.kinds import Kind
 from ectype.kinds.derived import Derived
 from ectype.kinds.image import BINARISE
 from ectype.kinds.label import Label
 from ectype.kinds.pixels import MODES
+from ectype.kinds.record import Record
 
 KINDS = ("image", "vector")
 
@@ -38,6 +40,7 @@ def read(
     *,
     kind: str | None = None,
     given: str | Path | Sequence[str | Path] | None = None,
+    joint: str | Path | Sequence[str | Path] | None = None,
     size: Size = None,
     channels: int | None = None,
     bits: int | None = None,
@@ -55,6 +58,8 @@ def read(
         kind: "image" or "vector"; inferred if not given.
         given: the condition or conditions to use: a column (label, caption:text), a column of a table beside
             the data (captions.jsonl:name), or a folder with a picture for each item (outline/).
+        joint: columns to be made together with the items, such as caption, named as for given; either half
+            then completes the other. A column cannot be both.
         size: of pictures in pixels: the longest side, or height and width as 32x48.
         channels: of pictures: 1 grey, 3 colour, 4 colour and alpha.
         bits: of pictures, 1 to 16.
@@ -68,21 +73,26 @@ def read(
     _check(kind, channels, bits, binarise)
     where = name_of(source)
     found = open_source(source)
-    asked = attach(found, asked_for(given), homes(source), where)
+    asked, beside = (attach(found, asked_for(named), homes(source), where) for named in (given, joint))
+    refuse_twice([*asked, *beside])
     shape = {"size": size, "channels": channels, "bits": bits, "binarise": binarise}
     fitted, store, parts, hashes = _stored(found, kind, shape, where, limit=limit, strict=strict, seed=seed)
     options = {
         "kind": kind,
         "given": [str(one) for one in asked] or None,
+        "joint": [str(one) for one in beside] or None,
         **shape,
         "strict": strict,
         "seed": seed,
     }
+    item = fitted
+    if beside:
+        fitted, store = joined(found, item, store, beside, where, strict=strict, limit=limit)
     data = described(found, fitted, store, parts, strict=strict, where=where)
     wanted = {one.name: one.kind for one in asked}
     own = derived(list(wanted), found.columns, fitted, len(data), where)
     columns = {name: kind for name, kind in wanted.items() if name not in own}
-    data.given = {**own, **conditions(found, columns, where, item=fitted, strict=strict, limit=limit)}
+    data.given = {**own, **conditions(found, columns, where, item=item, strict=strict, limit=limit)}
     data.source = _source(source, options, parts, hashes) | {"conditions": _digest(data)}
     return data
 
@@ -146,8 +156,10 @@ def described(
 
 
 def _digest(data: Data) -> str:
-    """A hash of the conditions of all items, in their order."""
+    """A hash of the conditions and further parts of all items, in their order."""
     total = hashlib.blake2b(digest_size=8)
+    if isinstance(data.store, Widened):
+        total.update(data.store.further.numpy().tobytes())
     for name, condition in data.given.items():
         total.update(name.encode("utf-8", "replace") + condition.present.numpy().tobytes())
         total.update(condition.stored.contiguous().numpy().tobytes())
@@ -226,11 +238,12 @@ def read_with(
     where = name_of(source)
     found = open_source(source)
     wanted = dict(conditions or {})
-    beside = [one for one in _beside(source, found, trained) if one.name in wanted]
+    parts = kind.parts if isinstance(kind, Record) else {}
+    beside = [one for one in _beside(source, found, trained) if one.name in {**wanted, **parts}]
     attach(found, beside, homes(source), where)
-    store = fitting.by_kind(found, kind, where, strict=strict, limit=limit, seed=seed)
-    parts = {"all": torch.arange(len(store))}
-    data = described(found, kind, store, parts, strict=strict, where=where, label_kind=label_kind)
+    store = by_kind(found, kind, where, strict=strict, limit=limit, seed=seed)
+    splits = {"all": torch.arange(len(store))}
+    data = described(found, kind, store, splits, strict=strict, where=where, label_kind=label_kind)
     own = {n: made(c, len(store)) for n, c in wanted.items() if isinstance(c, Derived)}
     columns = {name: c for name, c in wanted.items() if name not in own}
     data.given = {**own, **_known(found, columns, where, kind, strict=strict, limit=limit)}
@@ -241,7 +254,8 @@ def read_with(
 def _beside(source: Any, found: Found, trained: Mapping[str, Any] | None) -> list[Asked]:
     """What was asked for beside the data in training, where the same lies beside this source too."""
     options = (trained or {}).get("options") or {}
-    asked = [one for one in asked_for(options.get("given")) if one.path or one.column not in found.columns]
+    named = [*asked_for(options.get("given")), *asked_for(options.get("joint"))]
+    asked = [one for one in named if one.path or one.column not in found.columns]
     places = homes(source)
     if places and str(Path(source).expanduser().resolve()) == str((trained or {}).get("absolute")):
         return asked

@@ -27,6 +27,8 @@ class Resident:
         tensor: (N, *stored form).
     """
 
+    resident = True
+
     def __init__(self, tensor: Tensor) -> None:
         self.tensor = tensor
 
@@ -47,6 +49,8 @@ class Mapped:
         convert: what makes stored arrays of some items' values.
     """
 
+    resident = False
+
     def __init__(self, values: Array, convert: Callable[[Array], Array]) -> None:
         self.values = values
         self.convert = convert
@@ -64,7 +68,34 @@ class Mapped:
         return torch.from_numpy(np.ascontiguousarray(self.convert(read)[back]))
 
 
-Store = Resident | Mapped
+@final
+class Widened:
+    """Stored arrays as bytes, followed by further bytes of each item.
+
+    Arguments:
+        items: whose stored arrays come first.
+        further: (N, bytes) uint8.
+    """
+
+    def __init__(self, items: Store, further: Tensor) -> None:
+        self.items = items
+        self.further = further
+
+    @property
+    def resident(self) -> bool:
+        """Whether all of it lies in memory."""
+        return self.items.resident
+
+    def __len__(self) -> int:
+        return len(self.items)
+
+    def gather(self, indices: Tensor) -> Tensor:
+        """Items (B, bytes)."""
+        first = self.items.gather(indices).reshape(len(indices), -1).view(torch.uint8)
+        return torch.cat([first, self.further.index_select(0, indices)], 1)
+
+
+Store = Resident | Mapped | Widened
 
 
 def chunks(store: Store) -> Iterator[Array]:

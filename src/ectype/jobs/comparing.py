@@ -100,7 +100,7 @@ def make(run: Run, items: Items, seed: int, guidance: float = 1.0) -> Made:
             context = guided(run, run.model.condition(batch.to(device_of(run))), guidance)
             z = run.model.latents(len(batch), context).draw(PerItem(seed, numbers))
             p = run.model.decode(z.to(device_of(run)), context)
-            made.append(shown(run, p, False, noise_of_pixels(seed, numbers)).float().cpu())
+            made.append(shown(p, False, noise_of_pixels(seed, numbers)).float().cpu())
             real.append(batch.x)
             for name in (name for name in run.conditions if name in batch.given):
                 there = torch.ones(len(batch), dtype=torch.bool)

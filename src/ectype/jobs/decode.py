@@ -47,8 +47,7 @@ def decode(
 
     from ectype.jobs import codes as files
     from ectype.jobs import decoding
-    from ectype.jobs.inputs import Given
-    from ectype.jobs.inputs import opened
+    from ectype.jobs.inputs import Given, opened
 
     if out is not None:
         outputs.refuse(out, overwrite)

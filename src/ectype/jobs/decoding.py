@@ -121,7 +121,7 @@ def items(
             part = z[start : start + CHUNK].to(device_of(run))
             whole = torch.cat([part, part[-1:].expand(CHUNK - len(part), -1)])
             stream = noise_of_pixels(seed, range(start, start + CHUNK))
-            x = shown(run, run.model.decode(whole, context), noise, stream)
+            x = shown(run.model.decode(whole, context), noise, stream)
             made += [run.kind.unpack(array) for array in run.kind.stored(x[: len(part)])]
     return made
 
@@ -141,9 +141,9 @@ def _contexts(
         yield start, context_of(run, part + part[-1:] * (CHUNK - len(part)), CHUNK, guidance)
 
 
-def shown(run: Run, p: Distribution, noise: bool, stream: PerItem) -> Tensor:
+def shown(p: Distribution, noise: bool, stream: PerItem) -> Tensor:
     """What is shown of p(x | z), (B, *form): its mean, or a draw where asked or where it has no mean."""
-    return p.draw(stream) if noise or run.model.likelihood.shown == "draw" else p.mean
+    return p.draw(stream) if noise else p.show(stream)
 
 
 def noise_of_pixels(seed: int, numbers: Iterable[int]) -> PerItem:

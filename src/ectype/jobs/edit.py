@@ -73,7 +73,7 @@ def edit(
 
     from ectype.jobs.inputs import items_of, opened, reader
     from ectype.jobs.reconstruct import put_compared
-    from ectype.metrics.fidelity import fidelity
+    from ectype.metrics.fidelity import fidelity_of
 
     if not math.isfinite(amount):
         raise UsageError(f"amount is a number, not {amount}")
@@ -92,7 +92,7 @@ def edit(
     if out is not None:
         put_compared(run.kind, raw, out, names=items.names, overwrite=overwrite)
     outputs.tell("there and back, unedited:")
-    outputs.tell_scores(fidelity([(x, back) for x, back, _ in rows], split=items.split))
+    outputs.tell_scores(fidelity_of(run.kind, [(x, back) for x, back, _ in rows], split=items.split))
     return raw[-1]
 
 
@@ -204,6 +204,6 @@ def _edited(
             context, other = model.condition(batch), model.condition(changed)
             z = codes(model, batch, context, refine)
             stream = noise_of_pixels(0, at.tolist())
-            back = shown(run, model.decode(z, context), False, stream)
-            new = shown(run, model.decode(z + shift.to(z), other), False, stream)
-        yield batch.x.cpu(), back.cpu(), new.cpu()
+            back = shown(model.decode(z, context), False, stream)
+            new = shown(model.decode(z + shift.to(z), other), False, stream)
+        yield batch.known.cpu(), back.cpu(), new.cpu()

@@ -100,14 +100,14 @@ def evaluate(
 def _read(run: Run, items: Items, home: Data | None, samples: int, seed: int) -> list[Score]:
     """What only a model that can read has: bounds where there is a density, and fidelity."""
     from ectype.jobs.reconstruct import there_and_back
-    from ectype.metrics.fidelity import fidelity
+    from ectype.metrics.fidelity import fidelity_of
     from ectype.models import Autoencoder
 
     if not isinstance(run.model, Autoencoder):
         return []
     scores = _bounded(run, run.model, items, samples, seed) if run.model.bounded else []
     pairs = there_and_back(run, run.model, items, seed=seed)
-    return scores + fidelity(pairs, mean=mean_item(home), split=items.split)
+    return scores + fidelity_of(run.kind, pairs, mean=mean_item(home), split=items.split)
 
 
 def _bounded(run: Run, model: Autoencoder, items: Items, samples: int, seed: int) -> list[Score]:

@@ -65,7 +65,7 @@ def drawn(
     p = run.model.latents(len(numbers), context)
     z = p.draw(PerItem(mix(seed, draw), numbers))
     z = z if temperature == 1 else p.mean + temperature * (z - p.mean)
-    return shown(run, run.model.decode(z, context), False, noise_of_pixels(mix(seed, draw), numbers))
+    return shown(run.model.decode(z, context), False, noise_of_pixels(mix(seed, draw), numbers))
 
 
 def searched(

@@ -41,13 +41,14 @@ def described(run: Run) -> dict[str, Any]:
 
 def made(run: Run, description: Mapping[str, Any]) -> nn.Module:
     """An encoder with weights from the process's generator; UsageError for options it does not take."""
-    from ectype.assembly import checked, ports_for
+    from ectype.assembly import checked, ports_for, taken
     from ectype.catalog import find
 
     network = find("networks", description["network"]).Encoder
     options = checked({"encoder": network}, description["options"])
     ports = ports_for(run.kind, run.conditions)
-    encoder: nn.Module = network(run.kind.shape, run.model.latent, context=ports, **options)
+    known = taken(network, run.kind.network_options)
+    encoder: nn.Module = network(run.kind.shape, run.model.latent, context=ports, **known, **options)
     return encoder
 
 

@@ -145,8 +145,8 @@ def put_items(
     Arguments:
         kind: what they are.
         items: at least one.
-        out: a .png gets a contact sheet of all, a .npz one array "items", anything else is a folder
-            with one file each and a contact sheet of the first 64.
+        out: a .png gets a contact sheet of all, a .npz one array "items" (or one for each part),
+            anything else is a folder with one file each and a contact sheet of the first 64.
         names: file names without suffix; used where each item has one of its own.
         row: how many items make a row of the contact sheet, which then shows all; default: eight.
         overwrite: replace files that exist.
@@ -158,13 +158,27 @@ def put_items(
     elif out.suffix.lower() == ".npz":
         import numpy as np
 
-        arrays = np.stack([np.asarray(item) for item in items])
-        write(out, lambda path: np.savez(path, items=arrays), overwrite=overwrite)
+        arrays = _arrays(items)
+        write(out, lambda path: np.savez(path, **arrays), overwrite=overwrite)
     else:
         with folder(out, overwrite=overwrite) as place:
             _rename(kind.write(items, place), names)
             kind.sheet(items if row else items[:_ON_SHEET], row or _COLUMNS).save(place / SHEET)
         tell(f"wrote {len(items):,} items and {SHEET} to {out}")
+
+
+def _arrays(items: Sequence[Any]) -> dict[str, Any]:
+    """Raw items as one array "items", or those of several parts as one "items.NAME" for each part.
+
+    Raises UsageError where not all items have the same parts.
+    """
+    import numpy as np
+
+    if not isinstance(items[0], dict):
+        return {"items": np.stack([np.asarray("|".join(i) if isinstance(i, list) else i) for i in items])}
+    if any(item.keys() != items[0].keys() for item in items):
+        raise UsageError("items that lack parts make no arrays: write them to a folder")
+    return {f"items.{name}": _arrays([item[name] for item in items])["items"] for name in items[0]}
 
 
 def _rename(paths: Sequence[Path], names: Sequence[str]) -> None:

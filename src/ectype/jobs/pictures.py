@@ -149,7 +149,7 @@ def _pairs(model: Autoencoder, data: Data, split: str) -> list[tuple[str, Pillow
     z = model.posterior(batch.x, context, batch.seen).mean
     back = model.decode(z, context).mean
     # the originals go through the model's scale too, so that a binarised item is shown as it was read
-    items, back_items = ([kind.unpack(array) for array in kind.stored(x)] for x in (batch.x, back))
+    items, back_items = ([kind.unpack(array) for array in kind.stored(x)] for x in (batch.known, back))
     return paired(kind, items, back_items)
 
 

@@ -58,7 +58,7 @@ def reconstruct(
     OutputError where `out` cannot be written.
     """
     from ectype.jobs.inputs import items_of, opened, reader
-    from ectype.metrics.fidelity import fidelity
+    from ectype.metrics.fidelity import fidelity_of
 
     if out is not None:
         outputs.refuse(out, overwrite)
@@ -73,9 +73,9 @@ def reconstruct(
         originals = [run.kind.unpack(array) for x, _ in pairs for array in run.kind.stored(x)]
         put_compared(run.kind, [originals, back], out, names=items.names, overwrite=overwrite)
     if refine:
-        plain = fidelity(there_and_back(run, model, items, seed=seed), split=items.split)
+        plain = fidelity_of(run.kind, there_and_back(run, model, items, seed=seed), split=items.split)
         outputs.tell(f"before refining: {', '.join(f'{score.name} {score.figures}' for score in plain)}")
-    outputs.tell_scores(fidelity(pairs, split=items.split, seed=seed if noise else None))
+    outputs.tell_scores(fidelity_of(run.kind, pairs, split=items.split, seed=seed if noise else None))
     return back
 
 
@@ -90,6 +90,8 @@ def there_and_back(
     size: int = 256,
 ) -> Iterator[tuple[Tensor, Tensor]]:
     """Batches of items and their reconstructions, each (B, *form) in the model's scale, on the CPU.
+
+    What is missing of an item is NaN.
 
     Arguments:
         noise: draw z and x instead of using the means.
@@ -109,8 +111,8 @@ def there_and_back(
                 z = model.posterior(batch.x, context, batch.seen).draw(stream)
             else:
                 z = codes(model, batch, context, refine)
-            x = shown(run, model.decode(z, context), noise, stream)
-        yield batch.x.cpu(), x.cpu()
+            x = shown(model.decode(z, context), noise, stream)
+        yield batch.known.cpu(), x.cpu()
 
 
 def put_compared(

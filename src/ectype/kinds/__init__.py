@@ -11,7 +11,7 @@ read instead of written. Kinds know arrays and files, never networks.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
@@ -19,6 +19,7 @@ import numpy as np
 from PIL import Image as Pillow
 from torch import Tensor
 
+from ectype.catalog import find
 from ectype.noise import Noise
 from ectype.shapes import Shape
 
@@ -50,6 +51,20 @@ class Kind(ABC):
     def likelihood_options(self) -> dict[str, object]:
         """What a likelihood has to know about the data, such as how many levels a pixel has."""
         return {}
+
+    @property
+    def network_options(self) -> dict[str, object]:
+        """What a network has to know about the data, such as which network suits each of its parts."""
+        return {}
+
+    @property
+    def random(self) -> bool:
+        """Whether x is random given the stored value, so that `tensor` takes noise."""
+        return False
+
+    def seen(self, stored: Tensor) -> Tensor | None:
+        """Which values of stored arrays (B, *stored form) are there, (B, *form) bool; None: all."""
+        return None
 
     @abstractmethod
     def pack(self, item: Any) -> Array:
@@ -87,3 +102,14 @@ class Kind(ABC):
     @abstractmethod
     def restore(cls, state: dict[str, Any]) -> Self:
         """The kind that `state` described; raises ModelFileError where that is not possible."""
+
+
+def state_of(kind: Kind) -> dict[str, Any]:
+    """A kind as JSON, its name with it; `restored` is the inverse."""
+    return {"name": kind.name, "state": kind.state()}
+
+
+def restored(state: Mapping[str, Any]) -> Kind:
+    """The kind that `state_of` described; raises ModelFileError or UsageError where there is none such."""
+    kind: Kind = find("kinds", state["name"]).restore(state["state"])
+    return kind

@@ -78,6 +78,10 @@ class Image(Kind):
     def likelihood_options(self) -> dict[str, object]:
         return {"levels": 2**self.bits}
 
+    @property
+    def random(self) -> bool:
+        return self.binarise == "dynamic"
+
     def pack(self, item: Any) -> Array:
         """A Pillow picture, a file's path or an array as levels (C, H, W).
 

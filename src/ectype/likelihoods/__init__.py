@@ -38,6 +38,10 @@ class Distribution(ABC):
     def draw(self, noise: Noise = None) -> Tensor:
         """One x per batch entry (B, *form), all randomness from `noise`."""
 
+    def show(self, noise: Noise = None) -> Tensor:
+        """What stands for it where one x is shown (B, *form): the mean, or a draw where there is none."""
+        return self.mean
+
     @property
     @abstractmethod
     def mean(self) -> Tensor:
@@ -53,7 +57,7 @@ class Likelihood(nn.Module, ABC):
     """Turns the numbers a decoder emits into a distribution over one kind of item.
 
     `discrete` says whether log_prob is a probability (bits/dim means something) or a density.
-    `shown` says what a sample shows by default: the "mean" (images, numbers) or a "draw" (tokens).
+    `shown` says what its distributions `show`: the "mean" (images, numbers) or a "draw" (tokens).
     """
 
     discrete: bool
@@ -62,6 +66,8 @@ class Likelihood(nn.Module, ABC):
     shown: str = "mean"
     numbers: tuple[int, ...]
     """The form of what the decoder has to emit for one item."""
+    forms: tuple[tuple[int, ...], ...] = ()
+    """The same for each part of an item of several, whose `numbers` are all of them in one row."""
 
     def __init__(self, shape: Shape) -> None:
         super().__init__()

@@ -32,6 +32,9 @@ class CategoricalDistribution(Distribution):
         u = uniform(self.log_p.shape, noise, self.log_p.device).clamp(1e-20, 1 - 1e-7)
         return (self.log_p - torch.log(-torch.log(u))).argmax(-1)
 
+    def show(self, noise: Noise = None) -> Tensor:
+        return self.draw(noise)
+
     @property
     def mean(self) -> Tensor:
         """Categories have no mean; the most probable one stands for it."""

@@ -15,7 +15,7 @@ from torch import Tensor
 from ectype.errors import UsageError
 from ectype.likelihoods import Distribution, Likelihood
 from ectype.noise import Noise
-from ectype.shapes import Grid, Shape, Tokens
+from ectype.shapes import Grid, Joint, Shape, has_tokens, parts_of
 
 
 @final
@@ -54,10 +54,18 @@ class Point(Likelihood):
 
     def __init__(self, shape: Shape) -> None:
         super().__init__(shape)
-        if isinstance(shape, Tokens):
-            raise UsageError("point has no gradient through a choice of tokens; use categorical")
+        if has_tokens(shape):
+            raise UsageError("point has no gradient through a choice of tokens; use categorical in a vae")
         self.numbers = shape.form
+        self.forms = tuple(part.form for part in parts_of(shape))
 
     def forward(self, h: Tensor) -> PointDistribution:
         h = h.float()
-        return PointDistribution(0.5 * h + 0.5 if isinstance(self.shape, Grid) else h)
+        if not isinstance(self.shape, Joint):
+            return PointDistribution(_placed(h, self.shape))
+        pieces = zip(self.shape.split(h), self.shape.parts, strict=True)
+        return PointDistribution(torch.cat([_placed(piece, part).flatten(1) for piece, part in pieces], 1))
+
+
+def _placed(h: Tensor, shape: Shape) -> Tensor:
+    return 0.5 * h + 0.5 if isinstance(shape, Grid) else h

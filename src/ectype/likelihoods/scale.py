@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ectype.errors import UsageError
-from ectype.shapes import Shape, Tokens
+from ectype.shapes import Joint, Shape, Tokens
 
 WIDEST = 40.0
 """Largest log scale that a draw or a mean is computed with: exp of much more is infinite in float32."""
@@ -33,6 +33,10 @@ class LearnedScale(nn.Module):
         super().__init__()
         if isinstance(shape, Tokens):
             raise UsageError("tokens and labels are not real numbers: use the likelihood categorical")
+        if isinstance(shape, Joint):
+            raise UsageError(
+                "a scale needs items of one part, and these have several: use the likelihood product"
+            )
         if not 0 < floor < math.inf:
             raise UsageError(f"floor is the smallest scale, a number above 0, not {floor}")
         form = shape.form

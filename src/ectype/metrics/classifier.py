@@ -11,6 +11,7 @@ from ectype.data.data import Data
 from ectype.errors import DataError
 from ectype.metrics.eye import Eye
 from ectype.metrics.targets import Target
+from ectype.shapes import Joint
 
 FEWEST = 10
 """Labelled training items below which there is no judge."""
@@ -21,6 +22,8 @@ def why_not(data: Data) -> str:
     """Why no judge can be fitted to this data, in one sentence; empty when one can."""
     if data.labels is None or data.label_kind is None:
         return "no judge of classes: the data has no labels"
+    if isinstance(data.kind.shape, Joint):
+        return "no judge of classes: it sees one kind, and these items have several parts"
     labels = data.labels[data.splits.get("train", data.splits["all"][:0])]
     labels = labels[labels >= 0]
     if len(labels) < FEWEST:

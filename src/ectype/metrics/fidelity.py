@@ -6,20 +6,26 @@
 SSIM is Wang, Bovik, Sheikh and Simoncelli 2004, "Image quality assessment: from error visibility to
 structural similarity", equation 13: Gaussian window 11 × 11, σ = 1.5, only where it fits wholly,
 channels apart and then averaged. The floor is the same score for one constant answer, the mean of
-the training items. Items that are no images get the MSE only.
+the training items. Other numbers get the MSE only; of tokens it says which share comes back right, to the end
+of each text, and which share of the items comes back exactly.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
 from ectype.errors import DataError
+from ectype.kinds import Kind
+from ectype.kinds.record import Record
+from ectype.kinds.text import PADDING
 from ectype.metrics import Score, mean_error
+from ectype.shapes import Tokens
 
 LEAST = 100
 """Items below which the mean over items says little."""
@@ -100,6 +106,56 @@ def fidelity(
     if not measured:
         raise DataError(f"fidelity needs at least one item, the {split} split has none")
     return [_score(name, measured[name], floors.get(name), form, split, seed=seed) for name in measured]
+
+
+def fidelity_of(
+    kind: Kind,
+    pairs: Iterable[tuple[Tensor, Tensor]],
+    *,
+    mean: Tensor | None = None,
+    split: str = "test",
+    seed: int | None = None,
+) -> list[Score]:
+    """The same for items of a kind: of several parts for each part where it is there, of tokens as shares.
+
+    Arguments: as `fidelity`'s; a part of an original that is missing is NaN.
+    """
+    if isinstance(kind.shape, Tokens):
+        return _right(pairs, split=split, seed=seed)
+    if not isinstance(kind, Record):
+        return fidelity(pairs, mean=mean, split=split, seed=seed)
+    held = [(kind.shape.split(x), kind.shape.split(y)) for x, y in pairs]
+    middle = None if mean is None else kind.shape.split(mean[None])
+    scores = []
+    for i, (name, part) in enumerate(kind.parts.items()):
+        there = [(x[i], y[i], ~x[i].isnan().reshape(len(x[i]), -1).any(1)) for x, y in held]
+        if not any(bool(known.any()) for _, _, known in there):
+            continue
+        rows = ((x[known], y[known]) for x, y, known in there)
+        own = None if middle is None else middle[i][0]
+        found = fidelity_of(part, rows, mean=own, split=split, seed=seed)
+        scores += [replace(score, name=f"{name} {score.name}") for score in found]
+    return scores
+
+
+def _right(pairs: Iterable[tuple[Tensor, Tensor]], *, split: str, seed: int | None) -> list[Score]:
+    """Shares of tokens (B, *size) and of items that come back; of texts as far as the original goes."""
+    symbols, whole = [], []
+    for x, y in pairs:
+        x, y = (t.detach().cpu().long().reshape(len(t), -1) for t in (x, y))
+        # what stands after a text's end says nothing; a label has no end
+        counted = (x != PADDING) if x.shape[1] > 1 else torch.ones_like(x, dtype=torch.bool)
+        right = (x == y) & counted
+        symbols.append(right.sum(1).double() / counted.sum(1).clamp(min=1))
+        whole.append((right == counted).all(1).double())
+    if not sum(map(len, whole)):
+        raise DataError(f"fidelity needs at least one item, the {split} split has none")
+    scores = []
+    for name, values in (("right", symbols), ("exact", whole)):
+        share, error = mean_error(torch.cat(values))
+        n = sum(map(len, values))
+        scores.append(Score(name, share, "", "higher", n, split, seed=seed, error=error, least=LEAST))
+    return scores
 
 
 Measure = Callable[[Tensor, Tensor], Tensor]

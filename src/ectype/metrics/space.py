@@ -2,6 +2,8 @@
 
     x ─ pooled to at most 16 × 16 ─ principal axes of the training items (at most 64) ─→ (N, d)
 
+Of items of several parts each part has unit variance, and a text is how often each symbol occurs in it.
+
     energy   (2 E|x - y| - E|x - x'| - E|y - y'|) / E|x - x'|
 
 Székely and Rizzo 2013, "Energy statistics: a class of statistics based on distances", equation 5, as an
@@ -18,7 +20,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from ectype.shapes import Grid, Shape, Tokens
+from ectype.shapes import Grid, Joint, Shape, Tokens
 
 _SIDE = 16
 _AXES = 64
@@ -35,6 +37,7 @@ class Space:
 
     def __init__(self, shape: Shape, x: Tensor) -> None:
         self.shape = shape
+        self.spreads: list[float] = []
         flat = self._flat(x)
         self.middle = flat.mean(0)
         centred = (flat - self.middle).double()
@@ -46,12 +49,28 @@ class Space:
         return (self._flat(x) - self.middle) @ self.axes
 
     def _flat(self, x: Tensor) -> Tensor:
-        if isinstance(self.shape, Tokens):
-            x = F.one_hot(x.long(), self.shape.vocabulary) if x.dim() == 1 + len(self.shape.size) else x
-        elif isinstance(self.shape, Grid) and len(self.shape.size) == 2:
-            h, w = self.shape.size
-            x = F.adaptive_avg_pool2d(x.float(), (min(h, _SIDE), min(w, _SIDE)))
-        return x.detach().float().cpu().flatten(1)
+        if not isinstance(self.shape, Joint):
+            return _numbers(x, self.shape)
+        pieces = zip(self.shape.split(x), self.shape.parts, strict=True)
+        rows = [_counted(_numbers(piece, part), part) for piece, part in pieces]
+        if not self.spreads:
+            self.spreads = [float(row.var(0).sum().sqrt().clamp(min=1e-6)) for row in rows]
+        return torch.cat([row / spread for row, spread in zip(rows, self.spreads, strict=True)], 1)
+
+
+def _numbers(x: Tensor, shape: Shape) -> Tensor:
+    """Items (N, *form) of one kind as rows of numbers."""
+    if isinstance(shape, Tokens):
+        x = F.one_hot(x.long(), shape.vocabulary) if x.dim() == 1 + len(shape.size) else x
+    elif isinstance(shape, Grid) and len(shape.size) == 2:
+        h, w = shape.size
+        x = F.adaptive_avg_pool2d(x.float(), (min(h, _SIDE), min(w, _SIDE)))
+    return x.detach().float().cpu().flatten(1)
+
+
+def _counted(x: Tensor, shape: Shape) -> Tensor:
+    """Of tokens how often each occurs (N, V): beside another part their places would be most of the row."""
+    return x.reshape(len(x), -1, shape.vocabulary).sum(1) if isinstance(shape, Tokens) else x
 
 
 def energy(x: Tensor, y: Tensor) -> float:

@@ -23,7 +23,7 @@ from torch.nn.utils.parametrizations import spectral_norm
 from ectype.context import Conditioner, Context
 from ectype.data.batch import Batch
 from ectype.errors import UsageError
-from ectype.shapes import Grid, Row, Series, Shape, Tokens
+from ectype.shapes import Grid, Joint, Row, Series, Shape, Tokens
 
 _POWERS = 4
 FEATURES = 128
@@ -43,6 +43,10 @@ def packed(shape: Shape, pack: int) -> Shape:
             return Row(pack * shape.widths)
         case Series():
             return replace(shape, features=pack * shape.features)
+        case Joint():
+            raise UsageError(
+                "pack puts items of one kind side by side, and these have several parts: leave it out"
+            )
         case Tokens():
             return replace(shape, size=(pack * shape.size[0], *shape.size[1:]))
 

@@ -31,7 +31,7 @@ from ectype.models.critic import Critic
 from ectype.noise import Noise
 from ectype.priors import Prior
 from ectype.priors.normal import StandardNormal
-from ectype.shapes import Tokens
+from ectype.shapes import has_tokens
 
 _SMOOTHING = 2.0
 """Weight of a smoothed condition's divergence, Zhang et al. 2017, "StackGAN" (their published settings)."""
@@ -79,7 +79,7 @@ class GAN(Model):
         mismatch: float = 0.5,
     ) -> None:
         super().__init__()
-        if isinstance(likelihood.shape, Tokens):
+        if has_tokens(likelihood.shape):
             raise UsageError("a gan has no gradient through a choice of tokens; use a vae")
         if not isinstance(likelihood, Point):
             raise UsageError("a gan emits items and no density of them: use the likelihood point")

@@ -9,6 +9,14 @@
 Kingma and Welling 2014, "Auto-encoding variational Bayes", equation 10; Burda, Grosse and
 Salakhutdinov 2016, "Importance weighted autoencoders", equation 8. The reported KL is always the
 true one, whatever β, warm-up or free bits do to the objective.
+
+An item of several parts is also read by some of them, so that a part can be completed from the others:
+
+    objective + complete · KL(q(z | x, c) || q(z | x_S, c))    S a random subset of the parts there are
+
+Suzuki, Nakayama and Matsuo 2016, "Joint multimodal learning with deep generative models", section 3.3, the
+model they call JMVAE-kl. Here q(z | x, c) is held in this term: it teaches what a part alone says and does
+not make the code of the whole poorer.
 """
 
 from __future__ import annotations
@@ -23,10 +31,11 @@ from ectype.context import Conditioner, Context
 from ectype.data.batch import Batch
 from ectype.errors import UsageError
 from ectype.likelihoods import Distribution, Likelihood
-from ectype.likelihoods.normal import NormalDistribution
+from ectype.likelihoods.normal import NormalDistribution, normal_kl
 from ectype.models import Autoencoder, Latents, Loss
-from ectype.noise import Noise, normal
+from ectype.noise import Noise, normal, uniform
 from ectype.priors import Prior
+from ectype.shapes import Joint
 
 
 @final
@@ -38,6 +47,8 @@ class VAE(Autoencoder):
         warmup: share of training over which that weight rises from 0.
         free_bits: nats per latent dimension (batch mean) below which the KL is not pressed further.
         samples: K; above 1 the objective is the importance-weighted bound.
+        complete: of items of several parts: weight of the term by which some of them complete the others,
+            1 by default; 0 leaves it out.
     """
 
     default_prior = "flow"
@@ -56,6 +67,7 @@ class VAE(Autoencoder):
         warmup: float = 0.1,
         free_bits: float = 0.0,
         samples: int = 1,
+        complete: float | None = None,
     ) -> None:
         super().__init__(encoder, decoder, likelihood, prior, conditioner)
         if not (beta >= 0 and free_bits >= 0 and 0 <= warmup <= 1 and samples >= 1):
@@ -65,6 +77,11 @@ class VAE(Autoencoder):
             )
         if free_bits > 0 and samples > 1:
             raise UsageError("free_bits changes the ELBO's KL term, which samples > 1 does not have")
+        shape = likelihood.shape
+        if complete is not None and not (complete >= 0 and isinstance(shape, Joint)):
+            raise UsageError("complete is a weight, 0 or more, for items of several parts (train --joint)")
+        self.joint = shape if isinstance(shape, Joint) else None
+        self.complete = complete if complete is not None else 1.0 if self.joint else 0.0
         self.beta = beta
         self.warmup = warmup
         self.free_bits = free_bits
@@ -107,7 +124,32 @@ class VAE(Autoencoder):
             kl = ratio.mean(0) if exact is None else exact.sum(1)
             objective = math.log(k) - torch.logsumexp(log_p - self.weight * ratio, 0)
         parts = {"distortion": distortion.detach(), "kl": kl.detach()}
+        if self.joint is not None and self.complete > 0:
+            gap = self._gap(self.joint, batch, latents.q, context, noise)
+            objective = objective + self.complete * gap
+            parts["completion"] = gap.detach()
         return Loss(objective, batch.weight, parts)
+
+    def _gap(
+        self, joint: Joint, batch: Batch, q: Distribution, context: Context | None, noise: Noise
+    ) -> Tensor:
+        """KL(q(z | x, c) || q(z | x_S, c)) of a random S for each item, (B,) nats; q is held.
+
+        With two parts or more to see, S has one at least and lacks one at least.
+        """
+        n = len(batch)
+        counts = torch.tensor([part.sites for part in joint.parts], device=batch.x.device)
+        seen = torch.ones_like(batch.x, dtype=torch.bool) if batch.seen is None else batch.seen.bool()
+        there = torch.stack([piece.reshape(n, -1).any(1) for piece in joint.split(seen)], 1)
+        u = uniform((n, len(counts)), noise, batch.x.device)
+        most = torch.where(there, u, -1.0).argmax(1, keepdim=True)
+        least = torch.where(there, u, 2.0).argmin(1, keepdim=True)
+        kept = (u < 0.5).scatter(1, least, False).scatter(1, most, True)
+        some = self.posterior(batch.x, context, seen & kept.repeat_interleave(counts, 1))
+        if not isinstance(q, NormalDistribution):
+            raise TypeError(f"the posterior of a VAE is normal, not {type(q).__name__}")
+        held = NormalDistribution(q.mean.detach(), q.log_scale.detach())
+        return normal_kl(held, some).sum(1)
 
     def _pressed(self, per_dimension: Tensor | None, kl: Tensor) -> Tensor:
         """The KL (B,) that the objective sees: at least `free_bits` per dimension on average.

@@ -34,7 +34,7 @@ from ectype.models.adversarial import CRITIC, GENERATOR
 from ectype.models.balance import Balance
 from ectype.models.critic import Critic
 from ectype.noise import Noise, uniform
-from ectype.shapes import Tokens
+from ectype.shapes import has_tokens
 
 
 @final
@@ -75,7 +75,7 @@ class VAEGAN(Autoencoder):
         feature_weight: float = 0.5,
     ) -> None:
         Model.__init__(self)  # the parts live in the autoencoder, and once only
-        if isinstance(autoencoder.likelihood.shape, Tokens):
+        if has_tokens(autoencoder.likelihood.shape):
             raise UsageError("a vaegan has no gradient through a choice of tokens; use a vae")
         if not (0 <= phase < 1 and adversarial_weight >= 0 and feature_weight >= 0):
             raise UsageError(

@@ -13,7 +13,7 @@ from torch.nn import functional as F
 
 from ectype.context import Context, Ports
 from ectype.errors import UsageError, did_you_mean
-from ectype.shapes import Grid, Shape, Tokens
+from ectype.shapes import Grid, Joint, Shape, Tokens
 
 ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "elu": F.elu,
@@ -71,6 +71,29 @@ class Stem(nn.Module):
                 seen = seen.unsqueeze(1)
             x = torch.where(seen.bool(), x, self.fill.view(-1, *(1 for _ in self.form[1:])))
         return x
+
+
+@final
+class Stems(nn.Module):
+    """Reads items of several parts (B, values) into one row of floats, each part by a stem of its own."""
+
+    def __init__(self, shape: Joint) -> None:
+        super().__init__()
+        self.shape = shape
+        stems = [Stem(part) for part in shape.parts]
+        self.form = (sum(prod(stem.form) for stem in stems),)
+        self.stems = nn.ModuleList(stems)
+
+    def forward(self, x: Tensor, seen: Tensor | None = None) -> Tensor:
+        """x and seen (B, values) to floats (B, *self.form)."""
+        masks = [None] * len(self.stems) if seen is None else self.shape.split(seen)
+        pieces = zip(self.stems, self.shape.split(x), masks, strict=True)
+        return torch.cat([stem(piece, mask).flatten(1) for stem, piece, mask in pieces], 1)
+
+
+def stem_of(shape: Shape) -> Stem | Stems:
+    """What reads an item of this shape."""
+    return Stems(shape) if isinstance(shape, Joint) else Stem(shape)
 
 
 @final

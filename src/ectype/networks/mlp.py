@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from ectype.context import NO_PORTS, Context, Ports
 from ectype.errors import UsageError
-from ectype.networks.blocks import Entrance, Stem, Waves, activation_called, checked_share
+from ectype.networks.blocks import Entrance, Waves, activation_called, checked_share, stem_of
 from ectype.shapes import Row, Shape
 
 
@@ -72,7 +72,7 @@ class Encoder(nn.Module):
         waves: int = 0,
     ) -> None:
         super().__init__()
-        self.stem = Stem(shape)
+        self.stem = stem_of(shape)
         self.waves = Waves(waves if isinstance(shape, Row) else 0)
         width = prod(self.stem.form) * self.waves.factor
         self.layers = _Layers((width, *hidden, out), context, activation, dropout)

@@ -15,7 +15,7 @@ from ectype.likelihoods import Distribution
 from ectype.likelihoods.normal import NormalDistribution
 from ectype.noise import Noise, normal, uniform
 from ectype.priors import Posterior, Prior
-from ectype.shapes import Grid, Shape, Tokens
+from ectype.shapes import Grid, Joint, Shape, Tokens
 
 LOG_2PI = math.log(2 * math.pi)
 
@@ -133,6 +133,10 @@ class VampPrior(Prior):
 
     def __init__(self, latent: int, shape: Shape, *, context: int = 0, components: int = 64) -> None:
         super().__init__(latent, shape, context=context)
+        if isinstance(shape, Joint):
+            raise UsageError(
+                "a vamp prior needs pseudo-inputs of one kind, and these items have several: use flow"
+            )
         form = (*shape.size, shape.vocabulary) if isinstance(shape, Tokens) else shape.form
         self.pseudo = nn.Parameter(torch.randn(checked_count(components), *form) * 0.1)
         self.weights = Weights(components, context)
