@@ -42,7 +42,7 @@ PROTOCOL = f"gan of 3 x 64 on the ring of 8, batch 64, {STEPS} steps, one thread
 def session(seed: int, steps: int, family: str = "gan", source: str = "ring", **chosen: Any) -> Session:
     """A run about to begin."""
     data = read(source)
-    size = {"hidden": (64, 64, 64)} if source == "ring" else {}
+    size = {"hidden": (64, 64, 64), "waves": 0} if source == "ring" else {}
     model = build(family, data, seed=seed, **{**size, **chosen})
     settings = Settings(64, 1e-3, 0.0, 5.0, 0.1, 0.02, 0, "fp32", 1, seed)
     made = Session(model, data, settings, torch.device("cpu"))

@@ -172,7 +172,9 @@ def values(kind: Kind, n: int, seed: int) -> Tensor:
         there = torch.ones(n, len(parts), dtype=torch.uint8)
         return torch.cat([*(part.view(torch.uint8) for part in parts), there], 1)
     if isinstance(kind, Attributes):
-        return torch.from_numpy(rng.integers(0, 2, (n, *kind.shape.form)).astype(np.float32))
+        tags = rng.integers(0, 2, (n, *kind.shape.form)).astype(np.float32)
+        tags[::2, 0] = 1  # or a small batch may have none, and nothing to learn from
+        return torch.from_numpy(tags)
     return torch.from_numpy(rng.normal(size=(n, *kind.shape.form)).astype(np.float32))
 
 

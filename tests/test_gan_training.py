@@ -255,7 +255,7 @@ def test_a_gan_finds_every_mode_of_a_ring() -> None:
     points, centres = ring(3000)
     data = ec.read(points)
     data.splits["select"] = data.splits["select"][:0]
-    model = ec.build("gan", data, latent=4, hidden=(64, 64), seed=1)
+    model = ec.build("gan", data, latent=4, hidden=(64, 64), waves=0, seed=1)
 
     def made() -> np.ndarray[Any, Any]:
         with torch.no_grad():

@@ -359,7 +359,7 @@ def test_the_command_line(run: Run, tmp_path: Path, capsys: pytest.CaptureFixtur
     capsys.readouterr()
     for words, code, message in (
         (["--given", "stile=bold"], 2, "did you mean 'style'?"),
-        (["--given", "style=bolt"], 3, "did you mean 'bold'?"),
+        (["--given", "style=bolt"], 2, "did you mean 'bold'?"),
         (["--given", "outline=gone.png"], 3, "there is no such file"),
         (["--given-from", "gone.csv"], 3, "gone.csv: cannot be read"),
         (["--given", "style=bold", "--given", "style=fine"], 2, "given twice"),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -47,7 +47,7 @@ def decode(
 
     from ectype.jobs import codes as files
     from ectype.jobs import decoding
-    from ectype.jobs.inputs import Given, opened
+    from ectype.jobs.inputs import opened
 
     if out is not None:
         outputs.refuse(out, overwrite)
@@ -61,16 +61,26 @@ def decode(
     if not np.isfinite(table.z).all():
         row = int(np.flatnonzero(~np.isfinite(table.z).all(1))[0])
         raise DataError(f"code number {row} holds NaN or an infinity: leave it out")
-    each = {"label": table.labels} if table.labels and "label" in run.conditions else {}
-    each = {name: values for name, values in each.items() if name not in (given or {})}
-    if each and len(table.labels) != len(table.z):
-        raise DataError(f"there are {len(table.z)} codes and {len(table.labels)} labels: repair the file")
-    if left := [name for name in run.conditions if name not in {**each, **(given or {})}]:
-        outputs.tell(f"note: decoded without {' and '.join(left)}; --given names what they have")
     z = torch.from_numpy(np.ascontiguousarray(table.z, np.float32))
-    own = [{name: values[i] or None for name, values in each.items()} for i in range(len(z))]
-    every: Given | None = [{**(given or {}), **one} for one in own] if each else given
+    every = _conditions(run, table.labels, given, len(z))
     items = decoding.items(run, z, given=every, noise=noise, seed=seed)
     if out is not None:
         outputs.put_items(run.kind, items, out, names=table.names, overwrite=overwrite)
     return items
+
+
+def _conditions(
+    run: Run, labels: Sequence[str], given: Mapping[str, str] | None, n: int
+) -> Mapping[str, Any] | list[dict[str, Any]] | None:
+    """What is given to `n` codes: the same to all, or with each its own label from the file."""
+    own = bool(labels) and "label" in run.conditions and "label" not in (given or {})
+    if own and len(labels) != n:
+        raise DataError(f"there are {n} codes and {len(labels)} labels: repair the file")
+    known = {*(given or {}), *(["label"] if own else [])}
+    if left := [name for name in run.conditions if name not in known]:
+        outputs.tell(f"note: decoded without {' and '.join(left)}; --given names what they have")
+    if not own:
+        return given
+    for label in {label for label in labels if label}:
+        run.conditions["label"].pack(label)  # a DataError: the file's fault, not the user's words
+    return [{**(given or {}), "label": label or None} for label in labels]
