@@ -175,6 +175,31 @@ def test_the_mode_is_a_level_of_the_heaviest_component() -> None:
     assert torch.allclose(levels, levels.round(), atol=1e-5)
 
 
+def test_the_written_gradient_of_a_logistic_is_autograds() -> None:
+    noise = torch.Generator().manual_seed(0)
+    make = DiscretizedLogisticMixture(Grid(3, (4, 4)), levels=8, logistics=2)
+    h = torch.randn(5, *make.numbers, generator=noise, dtype=torch.float64) * 2
+    x = torch.randint(0, 8, (5, 3, 4, 4), generator=noise).double() / 7
+    parts = h.split([2, 6, 6, 6], 1)
+    scales = (parts[2].view(5, 2, 3, 4, 4) / 4).requires_grad_()
+    means = parts[1].reshape(5, 2, 3, 4, 4).requires_grad_()
+
+    def masses() -> Tensor:
+        """The same with sigmoids, straight from the equation."""
+        v, half = (2 * x - 1).unsqueeze(1), 1 / 7
+        upper = torch.sigmoid((v + half - means) / scales.exp()).where(v < 1 - half, torch.ones(()).double())
+        lower = torch.sigmoid((v - half - means) / scales.exp()).where(v > half - 1, torch.zeros(()).double())
+        return torch.logsumexp(torch.log_softmax(parts[0], 1) + (upper - lower).log().sum(2), 1)
+
+    unmixed = torch.zeros_like(means)  # of three channels three pairs
+    ours = LogisticMixtureDistribution(parts[0], means, scales, unmixed, 8).log_prob(x)
+    torch.testing.assert_close(ours, masses(), rtol=1e-9, atol=1e-9)
+    weight = torch.randn(ours.shape, generator=noise, dtype=torch.float64)
+    expected = torch.autograd.grad((weight * masses()).sum(), (means, scales))
+    found = torch.autograd.grad((weight * ours).sum(), (means, scales))
+    torch.testing.assert_close(found, expected, rtol=1e-7, atol=1e-9)
+
+
 @pytest.mark.parametrize(("channels", "bits"), [(1, 8), (3, 8), (1, 16), (4, 16)])
 @pytest.mark.parametrize("size", [1.0, 30.0, 1e4])
 def test_logistic_is_finite_in_float32(channels: int, bits: int, size: float) -> None:

@@ -13,10 +13,11 @@ with discretized logistic mixture likelihood and other modifications", equations
 from __future__ import annotations
 
 import math
-from typing import final
+from typing import Any, final
 
 import torch
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 
 from ectype.errors import UsageError
@@ -60,19 +61,8 @@ class LogisticMixtureDistribution(Distribution):
     def log_prob(self, x: Tensor) -> Tensor:
         """(B, C, *size) in [0, 1] to (B, *size): a pixel is one site."""
         v = (2 * x - 1).unsqueeze(1)
-        half = 1 / (self.levels - 1)
-        inverse = torch.exp(-self.log_scales)
-        d = v - self._centres(v)
-        above, below = inverse * (d + half), inverse * (d - half)
-        # log(F(a) - F(b)) = log F(a) + log F(-b) + log(1 - exp(b - a)) for the logistic F: exact at
-        # any scale, where the difference of two sigmoids would round to zero
-        inside = F.logsigmoid(above) + F.logsigmoid(-below)
-        # the smallest number instead of 0, which scales of e^80 and more would round to
-        bins = -torch.expm1((-2 * half) * inverse)
-        inside = inside + torch.log(bins.clamp(min=torch.finfo(bins.dtype).tiny))
-        low, high = v < half - 1, v > 1 - half
-        log_p = torch.where(low, F.logsigmoid(above), torch.where(high, F.logsigmoid(-below), inside))
-        return torch.logsumexp(self.log_w + log_p.sum(2), 1)
+        log_p: Tensor = _Bins.apply(v, self._centres(v), self.log_scales, 1 / (self.levels - 1))  # type: ignore[no-untyped-call]
+        return torch.logsumexp(self.log_w + log_p, 1)
 
     def _component(self, log_w: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Means, scales and mixing of the component with the largest log_w, (B, ·, *size)."""
@@ -134,6 +124,49 @@ class LogisticMixtureDistribution(Distribution):
         return self._channels(means, mixing, torch.zeros_like(means))
 
 
+@final
+class _Bins(torch.autograd.Function):
+    """log of the logistic's mass in the bin of each value, summed over channels: (B, M, *size).
+
+    With a and b the bin's edges in scales from the centre, the mass of an inner bin is exactly
+
+        log(F(a) - F(b)) = log F(a) + log F(-b) + log(1 - exp(b - a))
+
+    where the difference of two sigmoids would round to zero. The gradients are written out, which takes
+    a third of the time of the some thirty steps that autograd keeps: d/da = F(-a) + r, d/db = -F(b) - r
+    with r = 1 / (exp(a - b) - 1), and the two r cancel in the gradient of the centre.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, v: Tensor, centres: Tensor, log_scales: Tensor, half: float) -> Tensor:
+        inverse = torch.exp(-log_scales)
+        d = v - centres
+        # the lowest level's lower edge and the highest level's upper one lie at infinity, or far enough
+        low, high = v < half - 1, v > 1 - half
+        above = ((d + half) * inverse).masked_fill_(high, _FAR)
+        below = (d.sub_(half) * inverse).masked_fill_(low, -_FAR)
+        gap = (inverse * (2 * half)).masked_fill_(low | high, _FAR)
+        # the smallest number instead of 0, which scales of e^80 and more would round to
+        bins = torch.expm1(-gap).neg_().clamp_(min=torch.finfo(gap.dtype).tiny)
+        log_p = torch.log(bins).sub_(F.softplus(-above)).sub_(F.softplus(below))
+        over, under = torch.sigmoid(-above), torch.sigmoid(below)
+        # gap · r, which is 1 in the limit of wide scales
+        rest = torch.where(gap < 1e-6, 1.0, gap * (1 - bins) / bins)
+        by_scale = below.mul_(under).sub_(above.mul_(over)).sub_(rest)
+        ctx.save_for_backward(under.sub_(over).mul_(inverse), by_scale)
+        return log_p.sum(2)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad: Tensor) -> tuple[None, Tensor, Tensor, None]:
+        by_centre, by_scale = ctx.saved_tensors
+        grad = grad.unsqueeze(2)
+        return None, grad * by_centre, grad * by_scale, None
+
+
+_FAR = 1e30  # scales from a centre: beyond it there is no mass, and 0 times it is still 0
+
+
 def _mass_below(mean: Tensor, s: Tensor) -> Tensor:
     """The integral of F((t - mean) / s) over t in [-1, 1], of the form of both: from 0 to 2."""
     low, across = (-1 - mean) / s, 2 / s
@@ -173,7 +206,8 @@ class DiscretizedLogisticMixture(Likelihood):
         self.lowest = math.log(0.25 / (levels - 1))
 
     def forward(self, h: Tensor) -> LogisticMixtureDistribution:
-        h = h.float()
+        # channels first, as the items lie: twice as fast as what follows on the mixed layouts
+        h = h.float().contiguous()
         m, c = self.logistics, self.shape.form[0]
         logits, means, scales, mixing = h.split([m, m * c, m * c, m * self.pairs], 1)
         size = h.shape[2:]
