@@ -60,6 +60,7 @@ METRICS = {
     "fills": "metrics.fills:fills",
     "generation": "metrics.generation:generation",
     "judge": "metrics.judge:judge",
+    "pairing": "metrics.pairing:pairing",
     "probes": "metrics.probes:probes",
 }
 JOBS = {

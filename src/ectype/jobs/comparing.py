@@ -138,11 +138,12 @@ def _judged(run: Run, made: Made, items: Items, home: Data, others: Tensor, *, s
     from ectype.metrics.eye import Eye
     from ectype.metrics.judge import judge
 
+    held_out = _held_out(home)
+    pairs = conditioned.paired(run, home, made, held_out, split=items.split, seed=seed)
     targets = conditioned.targets_of(run, home)
     if not targets:
-        return []
+        return pairs
     eye = Eye(home, targets, seed=seed, device=device_of(run))
-    held_out = _held_out(home)
     answers = eye.of(home, held_out, seed)
     scores: list[Score] = []
     if LABEL in targets and home.labels is not None and home.label_kind is not None:
@@ -158,7 +159,8 @@ def _judged(run: Run, made: Made, items: Items, home: Data, others: Tensor, *, s
         )
         if not run.conditions:
             run.record[SORTED] = _first_of_each(classes, seen.argmax(1), seed)
-    return scores + conditioned.judged(run, eye, made, (answers, held_out), split=items.split, seed=seed)
+    scores += conditioned.judged(run, eye, made, (answers, held_out), split=items.split, seed=seed)
+    return scores + pairs
 
 
 def _held_out(home: Data) -> Tensor:

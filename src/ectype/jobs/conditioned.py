@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 _SHUFFLED = 1000  # items that are weighed under another's conditions: enough for a tenth of a nat
 _SAMPLES = 20
 _SIZE = 250
+_PAIRS = 1000  # held-out items that say what a judge of pairs can do
 
 
 def gap_scores(run: Run, model: Autoencoder, items: Items, *, samples: int, seed: int) -> list[Score]:
@@ -54,9 +55,9 @@ def targets_of(run: Run, home: Data) -> dict[str, Target]:
         own = home.given.get(name)
         if name == LABEL and home.labels is not None:
             continue
-        if own is None or not tells(kind) or own.kind.state() != kind.state():
+        if own is None or own.kind.state() != kind.state():
             outputs.tell(f"note: no judge can tell from an item which '{name}' it was made under")
-        elif bool(own.present[train].any()):
+        elif tells(kind) and bool(own.present[train].any()):
             found[name] = target(own)
     return found
 
@@ -94,6 +95,34 @@ def _answers(said: Tensor, true: Tensor, known: Tensor) -> Answers:
     from ectype.metrics.agreement import Answers
 
     return Answers(said, true, known)
+
+
+def paired(run: Run, home: Data, made: Made, held_out: Tensor, *, split: str, seed: int) -> list[Score]:
+    """Whether made items go with the texts and pictures they were asked for.
+
+    Arguments:
+        home: the data the run was trained on.
+        held_out: numbers of items in it that a judge may not learn from.
+    """
+    from ectype.jobs.inputs import device_of
+    from ectype.metrics.pairing import TEN, Pairing, pairing
+    from ectype.metrics.targets import tells
+    from ectype.noise import PerItem
+
+    scores: list[Score] = []
+    train = home.splits.get("train", home.splits["all"][:0])
+    for name, kind in run.conditions.items():
+        own = home.given.get(name)
+        if own is None or tells(kind) or own.kind.state() != kind.state() or name not in made.given:
+            continue
+        there, known = held_out[own.present[held_out]], made.kept[name]
+        if int(own.present[train].sum()) < TEN or not len(there):
+            continue
+        real = home.batch(there[:_PAIRS], PerItem(seed, there[:_PAIRS].tolist()))
+        judge = Pairing(home, name, kind, seed=seed, device=device_of(run))
+        picked = judge.picks(made.x[known], made.given[name][known], seed)
+        scores += pairing(name, picked, judge.picks(real.x, real.given[name], seed), split=split, seed=seed)
+    return scores
 
 
 def asked(run: Run, made: Made, name: str, one: Target) -> tuple[Tensor, Tensor] | None:

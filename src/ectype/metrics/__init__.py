@@ -13,6 +13,7 @@ better, and what an answer that learned nothing would have got.
     fills       how near several fills of a hole are to what was there
     generation  how near made items are to real ones: energy, Fréchet, precision, recall, coverage
     judge       which classes are made, as a classifier fitted on the spot sees it
+    pairing     whether made items go with the text or picture they were asked for
     probes      what codes know about labels: linear probe, nearest neighbours
 """
 

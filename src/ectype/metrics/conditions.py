@@ -21,6 +21,7 @@ from ectype.metrics import Score, mean_error, short
 from ectype.metrics.agreement import AGREEMENT, RECOGNISED
 from ectype.metrics.bounds import bounds
 from ectype.metrics.diversity import DIVERSITY
+from ectype.metrics.pairing import PAIRING
 from ectype.models import Autoencoder
 from ectype.noise import mix
 
@@ -108,9 +109,9 @@ def warning(score: Score) -> str:
     if name == GAP and score.value - error <= 0:
         what = "the conditions are ignored" if condition == ALL else f"the condition '{condition}' is ignored"
         return f"{what}: items are as probable under another item's ({score.figures})"
-    if name == AGREEMENT and score.value - error <= floor:
+    if name in (AGREEMENT, PAIRING) and score.value - error <= floor:
         return (
-            f"made items do not heed '{condition or 'label'}': agreement is {short(score.value)}, and "
+            f"made items do not heed '{condition or 'label'}': {name} is {short(score.value)}, and "
             f"{short(floor)} by chance; {score.note}"
         )
     if name == DIVERSITY and score.value + error < _NARROW:

@@ -53,7 +53,7 @@ class Eye:
         self.targets = dict(targets)
         self.widths = [one.outputs for one in self.targets.values()]
         self.device = device or torch.device("cpu")
-        self.shape = _seen(data.kind.shape)
+        self.shape = seen_shape(data.kind.shape)
         pictures = data.kind.network == "conv"
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(mix(seed, 11))
@@ -69,9 +69,7 @@ class Eye:
         self.network.eval()
 
     def _outputs(self, x: Tensor) -> Tensor:
-        x = x.to(self.device)
-        if isinstance(self.shape, Grid) and tuple(x.shape[2:]) != self.shape.size:
-            x = F.adaptive_avg_pool2d(x.float(), (self.shape.size[0], self.shape.size[1]))
+        x = reduced(x.to(self.device), self.shape)
         with computing(self.convolutional, self.device, self.precision):
             outputs: Tensor = self.network(x)
         return outputs.float()
@@ -101,7 +99,7 @@ class Eye:
                 found = torch.autograd.grad(loss, weights, allow_unused=True, materialize_grads=True)
             rate = _RATE * min(1.0, (step + 1) / 50, 2 * (1 - step / steps))
             with torch.no_grad():
-                _descend(weights, list(found), memory, count, rate)
+                descend(weights, list(found), memory, count, rate)
 
     @torch.inference_mode()
     def __call__(self, x: Tensor) -> dict[str, Tensor]:
@@ -119,14 +117,21 @@ class Eye:
         return {name: torch.cat([part[name] for part in parts]) for name in self.targets}
 
 
-def _seen(shape: Shape) -> Shape:
-    """The shape the judge looks at: a large picture's is pooled."""
+def seen_shape(shape: Shape) -> Shape:
+    """The shape a judge looks at: a large picture's is pooled."""
     if isinstance(shape, Grid) and len(shape.size) == 2:
         return Grid(shape.channels, (min(shape.size[0], _SIDE), min(shape.size[1], _SIDE)))
     return shape
 
 
-def _descend(
+def reduced(x: Tensor, shape: Shape) -> Tensor:
+    """Items (N, *form) in the shape a judge looks at."""
+    if isinstance(shape, Grid) and len(shape.size) == 2 and tuple(x.shape[2:]) != shape.size:
+        return F.adaptive_avg_pool2d(x.float(), (shape.size[0], shape.size[1]))
+    return x
+
+
+def descend(
     weights: list[Tensor],
     gradients: list[Tensor],
     memory: tuple[list[Tensor], list[Tensor]],

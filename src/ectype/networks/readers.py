@@ -69,6 +69,11 @@ def reader(network: str, shape: Shape, output: Shape, width: int) -> nn.Module:
     return InPlaces(encoder, width) if isinstance(encoder, conv.Encoder) else encoder
 
 
+def vector_of(read: Tensor | Reading) -> Tensor:
+    """The condition as a whole (B, width), of whatever a reader gives."""
+    return read.vector if isinstance(read, Reading) else read
+
+
 @final
 class InPlaces(nn.Module):
     """A picture as a vector and as one token per place of its smallest level."""
