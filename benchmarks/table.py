@@ -73,6 +73,14 @@ def throughput_rows(lines: list[Line]) -> Iterator[Row]:
                 )
 
 
+def mean(numbers: list[float], places: int) -> str:
+    """Mean ± standard error over seeds, or the one number there is."""
+    value = f"{statistics.fmean(numbers):.{places}f}"
+    if len(numbers) < 2:
+        return value
+    return f"{value} ± {statistics.stdev(numbers) / len(numbers) ** 0.5:.{places}f}"
+
+
 def scoring_rows(lines: list[Line]) -> Iterator[Row]:
     """Seconds for the bound of 10,000 items against the peer's."""
     for (threads,), group in grouped(lines, "threads").items():
@@ -135,7 +143,7 @@ def mixture_rows(lines: list[Line]) -> Iterator[Row]:
             f"GAN on {name}, {told}, {len(group)} seed(s)",
             f"{goals[str(name)]}, 98–99 %, KL ≤ 0.01",
             f"modes at N = 2,500 {spread(values(group, 'modes'), 0)}; at N = 100,000 of high quality "
-            f"**{spread([100 * q for q in quality], 1)} %**, reverse KL **{spread(kl, 4)}**; "
+            f"**{mean([100 * q for q in quality], 1)} %**, reverse KL **{mean(kl, 4)}**; "
             f"{minutes:.1f} min a seed on one thread (a perfect sampler: 98.89 %)",
         )
 
