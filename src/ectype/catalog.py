@@ -17,6 +17,7 @@ KINDS = {
     "image": "kinds.image:Image",
     "label": "kinds.label:Label",
     "record": "kinds.record:Record",
+    "series": "kinds.series:Series",
     "text": "kinds.text:Text",
     "vector": "kinds.vector:Vector",
 }
@@ -35,6 +36,7 @@ NETWORKS = {
     "joint": "networks.joint",
     "mlp": "networks.mlp",
     "recurrent": "networks.recurrent",
+    "sequence": "networks.sequence",
 }
 PRIORS = {
     "fitted": "priors.fitted:Fitted",
@@ -62,6 +64,7 @@ METRICS = {
     "judge": "metrics.judge:judge",
     "pairing": "metrics.pairing:pairing",
     "probes": "metrics.probes:probes",
+    "series": "metrics.series:likeness",
 }
 JOBS = {
     "train": "jobs.train:train",
