@@ -1,13 +1,14 @@
 """Sines and Stocks: can made time series be told from real ones, and does a network learn as much from them?
 
-    ./dev bench series [--sets sines,stocks] [--families vae] [--seeds 1] [--minutes 6] [--network mlp] [--again]
+    ./dev bench series [--sets sines,stocks] [--families vae] [--seeds 1] [--minutes 6] [--network mlp]
 
 The protocol of Yoon, Jarrett and van der Schaar 2019, "Time-series generative adversarial networks", as in
-their code: Sines are 10,000 series of 24 steps and 5 features, (sin(f j + p) + 1) / 2 with f and p uniform in
-[0, 0.1]; Stocks are all windows of 24 days of the six columns of Google's prices (../shared/data/timeseries),
-each column scaled to 0 to 1. As many are made as there are real ones; scores are the mean of `--runs` networks
-(`ectype.metrics.series`, published=True). The model learns from all windows, as theirs did; one drawn value per
-step (mean plus the learned noise). Beside: the same for real series (half against half; learned from real ones).
+their code: Sines are 10,000 series of 24 steps and 5 features, (sin(f j + p) + 1) / 2 with f and p uniform
+in [0, 0.1]; Stocks are all windows of 24 days of the six columns of Google's prices
+(../shared/data/timeseries), each column scaled to 0 to 1. As many are made as there are real ones; scores
+are the mean of `--runs` networks (`ectype.metrics.series`, published=True). The model learns from all
+windows, as theirs did; of each step one value is drawn, the mean plus the learned noise. Beside: the same
+for real series (half against half; learned from real ones).
 """
 
 from __future__ import annotations
@@ -111,7 +112,8 @@ def main() -> None:
     parser.add_argument("--network", default=None)
     parser.add_argument("--again", action="store_true")
     asked = parser.parse_args()
-    protocol = f"{asked.minutes:g} minutes on one thread, {asked.network or 'default network'}; {asked.runs} networks"
+    network = asked.network or "default network"
+    protocol = f"{asked.minutes:g} minutes on one thread, {network}; {asked.runs} scoring networks"
     for seed in range(asked.seeds):
         for name in asked.sets.split(","):
             for family in asked.families.split(","):
