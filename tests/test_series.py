@@ -12,6 +12,7 @@ import torch
 import ectype as ec
 from ectype.data.series import from_series
 from ectype.errors import DataError, ModelFileError, UsageError
+from ectype.jobs.impute import forecast, impute
 from ectype.kinds import restored, state_of
 from ectype.kinds.series import Series
 from ectype.metrics.series import autocorrelations, correlations, discriminative, likeness, predictive, scaled
@@ -190,7 +191,7 @@ def test_what_is_not_seen_changes_nothing() -> None:
     values = walks().astype(np.float32)
     values[:, 5:, 0] = np.nan
     data = ec.read(values, kind="series")
-    model = ec.build("vae", data, width=8)
+    model = ec.build("vae", data, network="sequence", width=8)
     batch = data.batch(torch.arange(8))
     other = data.batch(torch.arange(8))
     assert batch.seen is not None
@@ -216,7 +217,7 @@ def test_more_padding_changes_nothing() -> None:
 @pytest.mark.parametrize("family", ["ae", "vae", "gan", "vaegan"])
 def test_families_train_save_and_sample(family: str, tmp_path: Path) -> None:
     data = ec.read((walks(), np.arange(60) % 2), kind="series", given="label")
-    model = ec.build(family, data, width=8)
+    model = ec.build(family, data, network="sequence", width=8)
     *_, last = ec.fit(model, data, steps=6)
     assert np.isfinite(last.loss)
     Run.of(model, data).save(tmp_path / "run")
@@ -244,6 +245,62 @@ def test_series_are_written_and_shown(tmp_path: Path) -> None:
     paths = kind.write([np.array([[1.0, 2.0], [np.nan, 4.0], [5.0, 6.0]])], tmp_path)
     assert paths[0].read_text(encoding="utf-8").splitlines() == ['a,"b,c"', "1,2", ",4", "5,6"]
     assert kind.sheet([np.zeros((3, 2))] * 5, 4).size == (4 * 138, 2 * 90)
+
+
+# ---- gaps and futures ----
+
+
+@pytest.fixture(scope="module")
+def waves() -> Run:
+    """A model of sine waves of any phase."""
+    phase = np.random.default_rng(0).uniform(0, 6.28, (300, 1, 1))
+    data = ec.read(np.sin(np.arange(16)[None, :, None] / 2 + phase) * 5 + 20, kind="series")
+    model = ec.build("vae", data, hidden=(64, 64), latent=2, prior="normal")
+    list(ec.fit(model, data, steps=600, batch=50))
+    return Run.of(model, data)
+
+
+def test_gaps_are_filled_and_nothing_else_is_touched(waves: Run, tmp_path: Path) -> None:
+    true = np.sin(np.arange(16) / 2 + 1)[:, None] * 5 + 20
+    gappy = true.astype(np.float32).copy()
+    gappy[[3, 4, 5, 12]] = np.nan
+    path = tmp_path / "one.npy"
+    np.save(path, gappy[None])
+    made = impute(waves, path, draws=2, out=tmp_path / "out")
+    there = ~np.isnan(gappy)
+    for fill in made[0]:
+        np.testing.assert_array_equal(fill[there], gappy[there])
+        assert np.abs(fill - true).max() < 1.5  # of an amplitude of 5
+    assert len(list((tmp_path / "out").glob("*.csv"))) == 2 and (tmp_path / "out" / "filled.png").is_file()
+
+
+def test_what_comes_next_is_said_from_the_end(waves: Run) -> None:
+    long = np.sin(np.arange(100) / 2)[:, None] * 5 + 20
+    made = forecast(waves, long[None, :96].astype(np.float32), steps=4, draws=5, noise=False)
+    assert len(made[0]) == 5 and made[0][0].shape == (16, 1)
+    np.testing.assert_array_equal(made[0][0][:12], long[84:96].astype(np.float32))
+    assert np.abs(np.mean(made[0], 0)[12:] - long[96:]).max() < 1.5
+
+
+def test_hidden_values_of_the_runs_own_data_are_scored(tmp_path: Path, caplog: Any) -> None:
+    path = tmp_path / "walks.npy"
+    np.save(path, walks(200))
+    run = ec.train(str(path), kind="series", steps=40, out=tmp_path / "run")
+    with caplog.at_level("INFO", logger="ectype"):
+        impute(run, draws=2)
+        forecast(run, steps=3, draws=10)
+    assert "fill_rmse" in caplog.text and "a straight line" in caplog.text
+    assert "the last value" in caplog.text and "inside 80 %" in caplog.text
+
+
+def test_gaps_are_of_series(waves: Run) -> None:
+    with pytest.raises(UsageError, match="steps is from 1 to 15"):
+        forecast(waves, steps=16)
+    with pytest.raises(UsageError, match="hide is a share of the values"):
+        impute(waves, hide=1.5)
+    other = ec.read("ring")
+    with pytest.raises(UsageError, match="this model makes items of kind vector"):
+        impute(Run.of(ec.build("vae", other), other))
 
 
 # ---- scores ----

@@ -77,6 +77,8 @@ JOBS = {
     "edit": "jobs.edit:edit",
     "inpaint": "jobs.inpaint:inpaint",
     "translate": "jobs.translate:translate",
+    "impute": "jobs.impute:impute",
+    "forecast": "jobs.impute:forecast",
     "complete": "jobs.complete:complete",
     "invert": "jobs.invert:invert",
     "evaluate": "jobs.evaluate:evaluate",

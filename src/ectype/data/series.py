@@ -53,23 +53,30 @@ def from_series(
     if (window is not None and window < 2) or stride < 1:
         raise UsageError(f"a window has 2 steps or more and a stride 1, not {window} and {stride}")
     where = str(source) if isinstance(source, str | Path) else "the series"
-    path = Path(source).expanduser() if isinstance(source, str | Path) else None
-    if path is not None and path.is_file() and is_table(path):
-        found, rows = _of_table(read_table(path), where, window=window, by=by, time=time)
-    elif path is not None and path.is_dir() and any(is_table(p) for p in path.rglob("*")):
-        found, rows = _of_folder(path, time)
-    else:
-        if by is not None or time is not None:
-            raise UsageError(f"{where}: by and time name columns of tables, and this is none")
-        found, rows = _of_arrays(source, where, window)
-    return _cut(found, rows, where, window, stride, seed)
+    return _cut(*whole(source, window=window, by=by, time=time), where, window, stride, seed)
 
 
 Whole = tuple[Found, list[Array]]
 """Series before they are cut, each (T_i, C), and what else is known of them."""
 
 
-def _of_table(table: Table, where: str, *, window: int | None, by: str | None, time: str | None) -> Whole:
+def whole(source: Any, *, window: int | None = None, by: str | None = None, time: str | None = None) -> Whole:
+    """The series of a source before they are cut; arguments and errors as of `from_series`.
+
+    A table (T, C) that is an array is one long series where a window is said, and T of one feature else.
+    """
+    where = str(source) if isinstance(source, str | Path) else "the series"
+    path = Path(source).expanduser() if isinstance(source, str | Path) else None
+    if path is not None and path.is_file() and is_table(path):
+        return _of_table(read_table(path), where, by=by, time=time)
+    if path is not None and path.is_dir() and any(is_table(p) for p in path.rglob("*")):
+        return _of_folder(path, time)
+    if by is not None or time is not None:
+        raise UsageError(f"{where}: by and time name columns of tables, and this is none")
+    return _of_arrays(source, where, window)
+
+
+def _of_table(table: Table, where: str, *, by: str | None, time: str | None) -> Whole:
     by = _column(table, by, _IDS, where)
     time = _column(table, time, _TIMES, where)
     names, texts = _features(table, {by, time}, where)

@@ -28,6 +28,7 @@ from ectype.shapes import Series as Form
 _WIDE, _HIGH, _GAP = 132, 84, 6
 _INKS = ((40, 90, 160), (214, 90, 40), (50, 140, 80), (150, 70, 170), (120, 110, 40), (90, 90, 90))
 _DEVIATIONS = 3.0
+_SHORT = 1024  # numbers of a series that full connections pay for
 
 
 @final
@@ -93,7 +94,8 @@ class Series(Kind):
 
     @property
     def network(self) -> str:
-        return "joint" if self.varies else "sequence"
+        # a short series is learned sooner by layers that see all of it at once
+        return "joint" if self.varies else "mlp" if self.numbers.sites <= _SHORT else "sequence"
 
     @property
     def network_options(self) -> dict[str, object]:
