@@ -162,6 +162,20 @@ def stacked_rows(lines: list[Line]) -> Iterator[Row]:
         )
 
 
+def series_rows(lines: list[Line]) -> Iterator[Row]:
+    """The published scores of made time series."""
+    goals = {"sines": "≤ .02 / .094", "stocks": "≤ .10 / .038"}
+    for (name, family), group in grouped(lines, "set", "family").items():
+        some = group[-1]["figures"]
+        yield (
+            f"{name}, {family}: discriminative / predictive score, {len(group)} seed(s)",
+            f"{goals[str(name)]} in ≤ 10 min",
+            f"**{mean(values(group, 'discriminative'), 3)} / {mean(values(group, 'predictive'), 4)}** (real: "
+            f"{some['real_discriminative']:.3f} / {some['real_predictive']:.4f}); "
+            f"{statistics.median(values(group, 'seconds')) / 60:.1f} min on one thread",
+        )
+
+
 def injection_rows(lines: list[Line]) -> Iterator[Row]:
     """Failures put in on purpose: noticed, recovered, false alarms."""
     clean = {line["key"]["seed"]: line["figures"] for line in lines if line["key"]["kind"] == "none"}
@@ -211,6 +225,7 @@ ROWS: dict[str, Callable[[list[Line]], Iterator[Row]]] = {
     "mnist_conv": lambda lines: nll_rows("static MNIST, conv VAE, flow prior", "≤ 85.0 in 30 CPU-min", lines),
     "throughput": throughput_rows,
     "scoring": scoring_rows,
+    "series": series_rows,
     "startup": startup_rows,
     "resume": resume_rows,
     "gan_throughput": game_rows,

@@ -22,6 +22,7 @@ from ectype.kinds import Kind
 from ectype.kinds.attributes import Attributes
 from ectype.kinds.image import Image
 from ectype.kinds.label import Label
+from ectype.kinds.series import Series
 from ectype.kinds.text import Text
 from ectype.kinds.vector import Vector
 from ectype.models import Model
@@ -32,6 +33,7 @@ GREY = Image(1, (8, 8), bits=8)
 OUTPUTS: dict[str, Kind] = {
     "image": GREY,
     "label": Label(["a", "b", "c", "d"]),
+    "series": Series([0.0], [1.0], 6),
     "text": Text("abcd", 4),
     "vector": Vector([0.0, 0.0], [1.0, 1.0]),
 }
@@ -39,6 +41,7 @@ CONDITIONS: dict[str, tuple[Kind, Any, Any]] = {
     "attributes": (Attributes(["large", "red"]), ["red"], ["large"]),
     "image": (Image(1, (5, 5), bits=8), 0, 255),
     "label": (Label(["x", "y"]), "x", "y"),
+    "series": (Series([0.0], [1.0], 5), [0.0, 1.0, 2.0, 1.0, 0.0], [0.0, -1.0, 0.0, -1.0, 0.0]),
     "text": (Text.fit(["to the left", "right over there"], unit="words"), "to the left", "right over there"),
     "vector": (Vector([0.0], [1.0]), [-1.0], [1.0]),
 }
@@ -58,6 +61,9 @@ def items(output: str, sort: np.ndarray[Any, Any]) -> Tensor:
     if output == "image":
         levels = 50 + 150 * sort[:, None, None, None] + random.integers(-40, 41, (len(sort), 1, 8, 8))
         return torch.from_numpy(levels.astype(np.uint8))
+    if output == "series":
+        rows = 4 * sort[:, None, None] - 2 + random.normal(size=(len(sort), 1, 6))
+        return torch.from_numpy(rows.astype(np.float32))
     if output == "vector":
         rows = 4 * sort[:, None] - 2 + random.normal(size=(len(sort), 2))
         return torch.from_numpy(rows.astype(np.float32))

@@ -34,6 +34,7 @@ from ectype.kinds.image import Image
 from ectype.kinds.label import Label
 from ectype.kinds.levels import dtype, top
 from ectype.kinds.record import Record
+from ectype.kinds.series import Series
 from ectype.kinds.text import Text
 from ectype.kinds.vector import Vector
 from ectype.likelihoods import Distribution
@@ -59,6 +60,8 @@ KINDS: dict[str, Kind] = {
     "vector1": Vector([0.5], [2.0]),
     "vector5": Vector([0.0] * 5, [1.0] * 5),
     "text": Text("abc", 8),
+    "series2x7": Series([0.0, 1.0], [1.0, 2.0], 7),
+    "series1x20": Series([0.5], [2.0], 20),
     "record": Record({"image": Image(3, (8, 9)), "caption": Text("abc", 5), "label": Label(["a", "b"])}),
     "pair": Record({"image": Image(1, (8, 8)), "place": Vector([0.0, 1.0], [1.0, 2.0])}),
 }
@@ -69,6 +72,7 @@ CONDITIONS: dict[str, dict[str, Kind]] = {
     "image": {"sketch": Image(1, (3, 2), bits=8)},
     "tags": {"tags": Attributes(["red", "small"])},
     "text": {"caption": Text(["a", "red", "circle"], 6, unit="words")},
+    "series": {"pulse": Series([0.0, 0.0], [1.0, 1.0], 9)},
     "three": {
         "label": Label(["x", "y"]),
         "size.x": Vector([0.0], [1.0]),
@@ -82,6 +86,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "mlp": {"hidden": (8,), "activation": "silu"},
     "joint": {"joined": 8, "width": 4, "units": 6, "hidden": (8,)},
     "recurrent": {"units": 6},
+    "sequence": {"width": 4, "depth": 1, "activation": "silu"},
     "logistic": {"logistics": 2},
     "mixture": {"components": 3},
     "vamp": {"components": 3},
@@ -111,6 +116,7 @@ def fits(case: Case) -> bool:
         "conv": image,
         "dcgan": image,
         "recurrent": text,
+        "sequence": isinstance(kind, Series),
         "joint": joint,
         "product": joint,
         "bernoulli": isinstance(kind, Image) and kind.bits == 1,

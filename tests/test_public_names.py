@@ -23,6 +23,8 @@ PUBLIC = [
     "encode",
     "evaluate",
     "fit",
+    "forecast",
+    "impute",
     "inpaint",
     "interpolate",
     "invert",

@@ -34,6 +34,8 @@ _PLACES = {
     "encode": "jobs.encode",
     "evaluate": "jobs.evaluate",
     "fit": "training.loop",
+    "forecast": "jobs.impute",
+    "impute": "jobs.impute",
     "inpaint": "jobs.inpaint",
     "interpolate": "jobs.interpolate",
     "invert": "jobs.invert",

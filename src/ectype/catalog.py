@@ -17,6 +17,7 @@ KINDS = {
     "image": "kinds.image:Image",
     "label": "kinds.label:Label",
     "record": "kinds.record:Record",
+    "series": "kinds.series:Series",
     "text": "kinds.text:Text",
     "vector": "kinds.vector:Vector",
 }
@@ -35,6 +36,7 @@ NETWORKS = {
     "joint": "networks.joint",
     "mlp": "networks.mlp",
     "recurrent": "networks.recurrent",
+    "sequence": "networks.sequence",
 }
 PRIORS = {
     "fitted": "priors.fitted:Fitted",
@@ -62,6 +64,7 @@ METRICS = {
     "judge": "metrics.judge:judge",
     "pairing": "metrics.pairing:pairing",
     "probes": "metrics.probes:probes",
+    "series": "metrics.series:likeness",
 }
 JOBS = {
     "train": "jobs.train:train",
@@ -74,6 +77,8 @@ JOBS = {
     "edit": "jobs.edit:edit",
     "inpaint": "jobs.inpaint:inpaint",
     "translate": "jobs.translate:translate",
+    "impute": "jobs.impute:impute",
+    "forecast": "jobs.impute:forecast",
     "complete": "jobs.complete:complete",
     "invert": "jobs.invert:invert",
     "evaluate": "jobs.evaluate:evaluate",

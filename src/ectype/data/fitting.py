@@ -19,6 +19,7 @@ from ectype.errors import DataError, UsageError
 from ectype.kinds import Kind
 from ectype.kinds.image import Image
 from ectype.kinds.levels import requantise
+from ectype.kinds.series import Series
 from ectype.kinds.vector import Vector
 
 FITTED_ON = 200_000
@@ -114,6 +115,12 @@ def _useful_channels(kind: Image, store: Store, notes: list[str]) -> tuple[Image
     return Image(channels, kind.size, bits=kind.depth), Resident(tensor[:, :channels].contiguous())
 
 
+def _without_end(row: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    """A series (T, C) up to the last step of which anything is known."""
+    there = np.flatnonzero(~np.isnan(row).all(1))
+    return row[: there[-1] + 1] if len(there) else row
+
+
 def binarise(kind: Image, store: Store, how: str | None, seed: int, where: str) -> tuple[Image, Store]:
     """The kind and store after "static" or "dynamic" binarisation; refused for binary pictures."""
     if how is None:
@@ -146,6 +153,40 @@ def _rows(found: Found, where: str, limit: float | None) -> Store:
     return arrays.vector_store(found.values, limit)
 
 
+def series(
+    found: Found, where: str, *, limit: float | None, seed: int
+) -> tuple[Series, Store, dict[str, Tensor], np.ndarray[Any, Any]]:
+    """Series (N, T, C) as their kind (standardised on train), store, splits and hashes."""
+    values = found.values
+    if values is None:
+        raise DataError(f"{where}: holds no series")
+    store = series_store(values, limit)
+    hashes = digests(chunks(store), seed)
+    parts = split(hashes, found.split, found.notes)
+    train = parts["train"]
+    rows = store.gather(train[:: max(1, len(train) * values.shape[1] // FITTED_ON)]).numpy()
+    names = found.features or []
+    empty = np.isnan(rows).all((0, 2))
+    if empty.any():
+        which = ", ".join(names[c] if names else f"feature {c}" for c in np.flatnonzero(empty))
+        raise DataError(f"{where}: no number of {which} in the training data; leave it out")
+    constant = int((np.nanmin(rows, (0, 2)) == np.nanmax(rows, (0, 2))).sum())
+    if constant:
+        found.notes.append(f"{constant} of {rows.shape[1]} features never change")
+    # a series that ends before others is shorter; one with gaps up to its last step is not
+    varies = bool(np.isnan(values[:, -1]).all(1).any())
+    return Series.fit(rows, names, varies=varies), store, parts, hashes
+
+
+def series_store(values: np.ndarray[Any, Any], limit: float | None) -> Store:
+    """Series (N, T, C) as stored arrays (N, C, T)."""
+    form = (len(values), values.shape[2], values.shape[1])
+    turned = values.transpose(0, 2, 1)
+    return arrays.gathered(
+        turned, lambda part: np.ascontiguousarray(part, np.float32), form, np.float32, limit
+    )
+
+
 def by_kind(found: Found, kind: Kind, where: str, *, strict: bool, limit: float | None, seed: int) -> Store:
     """Stored arrays of items that are made to fit a kind; raises DataError where they cannot."""
     if isinstance(kind, Vector):
@@ -154,6 +195,11 @@ def by_kind(found: Found, kind: Kind, where: str, *, strict: bool, limit: float 
         if got != wanted:
             raise DataError(f"{where}: rows of {got} numbers, where the model knows rows of {wanted}")
         return store
+    if isinstance(kind, Series):
+        if found.values is None or found.values.ndim != 3:
+            raise DataError(f"{where}: holds no series")
+        packed = [kind.pack(_without_end(row) if kind.varies else row) for row in found.values]
+        return Resident(torch.from_numpy(np.stack(packed)))
     if not isinstance(kind, Image):
         raise DataError(f"{where}: items of kind '{kind.name}' cannot be read from a source")
     plain = Image(kind.channels, kind.size, bits=kind.depth)

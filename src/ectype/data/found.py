@@ -60,6 +60,7 @@ class Found:
         captions: a sentence per item.
         centres: (M, D) the known modes of a mixture.
         bits: of the values, where the source knows better than the values tell.
+        features: names of the numbers at each step of a series.
     """
 
     pictures: list[Picture] | None = None
@@ -73,6 +74,7 @@ class Found:
     captions: list[str] | None = None
     centres: Array | None = None
     bits: int | None = None
+    features: list[str] | None = None
 
     def __len__(self) -> int:
         if self.pictures is not None:

@@ -20,6 +20,7 @@ from ectype.data.derived import derived, made
 from ectype.data.found import Found
 from ectype.data.joint import by_kind, joined
 from ectype.data.pictures import Size
+from ectype.data.series import from_series
 from ectype.data.sources import HUB, name_of, open_source
 from ectype.data.splits import digests, split
 from ectype.data.store import Store, Widened, chunks
@@ -30,8 +31,9 @@ from ectype.kinds.image import BINARISE
 from ectype.kinds.label import Label
 from ectype.kinds.pixels import MODES
 from ectype.kinds.record import Record
+from ectype.kinds.series import Series
 
-KINDS = ("image", "vector")
+KINDS = ("image", "vector", "series")
 
 
 @spelled
@@ -45,6 +47,10 @@ def read(
     channels: int | None = None,
     bits: int | None = None,
     binarise: str | None = None,
+    window: int | None = None,
+    stride: int = 1,
+    by: str | None = None,
+    time: str | None = None,
     limit: float | None = None,
     strict: bool = False,
     seed: int = 0,
@@ -55,7 +61,7 @@ def read(
         source: a built-in name, a folder or zip of pictures (sub-folder = label), an .npy, .npz or idx file,
             a folder of idx files, a table that names pictures (.csv, .tsv, .jsonl, .json), hf:owner/name, or
             from Python an array, a tensor, a list of pictures, or a pair (items, labels or {name: values}).
-        kind: "image" or "vector"; inferred if not given.
+        kind: "image", "vector" or "series"; pictures and rows are told apart, series have to be named.
         given: the condition or conditions to use: a column (label, caption:text), a column of a table beside
             the data (captions.jsonl:name), or a folder with a picture for each item (outline/).
         joint: columns to be made together with the items, such as caption, named as for given; either half
@@ -64,6 +70,10 @@ def read(
         channels: of pictures: 1 grey, 3 colour, 4 colour and alpha.
         bits: of pictures, 1 to 16.
         binarise: grey pictures as black and white: static (drawn once) or dynamic (drawn for each batch).
+        window: of series: steps of an item, cut from long ones; default: whole series.
+        stride: of series: steps from one window to the next.
+        by: of series in a table: the column that says which series a row is of.
+        time: of series in a table: the column rows are put in order by.
         limit: gigabytes the data may take in memory, else it is mapped; by default 40 % of what is free.
         strict: refuse damaged pictures and missing labels instead of leaving them out.
         seed: of the splits and of static binarisation.
@@ -72,7 +82,8 @@ def read(
     """
     _check(kind, channels, bits, binarise)
     where = name_of(source)
-    found = open_source(source)
+    steps = {"window": window, "stride": stride, "by": by, "time": time}
+    found = _opened(source, kind, steps, where, seed)
     asked, beside = (attach(found, asked_for(named), homes(source), where) for named in (given, joint))
     refuse_twice([*asked, *beside])
     shape = {"size": size, "channels": channels, "bits": bits, "binarise": binarise}
@@ -82,6 +93,7 @@ def read(
         "given": [str(one) for one in asked] or None,
         "joint": [str(one) for one in beside] or None,
         **shape,
+        **steps,
         "strict": strict,
         "seed": seed,
     }
@@ -97,6 +109,16 @@ def read(
     return data
 
 
+def _opened(source: Any, kind: str | None, steps: dict[str, Any], where: str, seed: int) -> Found:
+    """What the source holds, as series where that is asked for."""
+    if kind == "series":
+        return from_series(source, **steps, seed=seed)
+    said = [name for name, value in steps.items() if value != (1 if name == "stride" else None)]
+    if said:
+        raise UsageError(f"{where}: {', '.join(said)} are for series: say kind='series' too")
+    return open_source(source)
+
+
 def _stored(
     found: Found,
     kind: str | None,
@@ -108,6 +130,9 @@ def _stored(
     seed: int,
 ) -> tuple[Kind, Store, dict[str, torch.Tensor], Any]:
     """The items' kind, their stored arrays, the splits, and the hashes they go by."""
+    if kind == "series":
+        fitting.refuse(shape, where)
+        return fitting.series(found, where, limit=limit, seed=seed)
     if (kind or fitting.infer(found, where)) == "vector":
         fitting.refuse(shape, where)
         return fitting.vectors(found, where, limit=limit, seed=seed)
@@ -236,7 +261,7 @@ def read_with(
     Raises DataError for what cannot be read or does not fit.
     """
     where = name_of(source)
-    found = open_source(source)
+    found = _opened_with(source, kind, trained)
     wanted = dict(conditions or {})
     parts = kind.parts if isinstance(kind, Record) else {}
     beside = [one for one in _beside(source, found, trained) if one.name in {**wanted, **parts}]
@@ -249,6 +274,18 @@ def read_with(
     data.given = {**own, **_known(found, columns, where, kind, strict=strict, limit=limit)}
     data.source = {"path": str(source) if isinstance(source, str | Path) else None}
     return data
+
+
+def _opened_with(source: Any, kind: Kind, trained: Mapping[str, Any] | None) -> Found:
+    """What the source holds, read as in training: series by the same columns, cut where they were cut."""
+    if not isinstance(kind, Series):
+        return open_source(source)
+    options = (trained or {}).get("options") or {}
+    by, time = options.get("by"), options.get("time")
+    whole = from_series(source, window=None, stride=1, by=by, time=time, seed=0)
+    if kind.varies or (whole.values is not None and whole.values.shape[1] == kind.length):
+        return whole
+    return from_series(source, window=kind.length, stride=kind.length, by=by, time=time, seed=0)
 
 
 def _beside(source: Any, found: Found, trained: Mapping[str, Any] | None) -> list[Asked]:

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from ectype.errors import DataError
 from ectype.jobs import outputs
+from ectype.shapes import Series
 
 if TYPE_CHECKING:
     from ectype.data.data import Data
@@ -60,6 +61,7 @@ def compared(
     """
     from ectype.jobs.conditioned import varied
     from ectype.metrics.generation import gap, generation
+    from ectype.metrics.series import likeness
 
     run.record.pop(SORTED, None)
     warnings = [w for w in run.record.get("warnings", ()) if not str(w).startswith(_NOT)]
@@ -76,6 +78,8 @@ def compared(
     why = gap(len(made.x), len(made.real))
     if why:
         outputs.tell(f"note: {why}")
+    if isinstance(run.kind.shape, Series) and train is not None:
+        scores += likeness(made.x, made.real, train, split=items.split, seed=seed, judged=judged)
     scores += varied(made, train, run, split=items.split, seed=seed)
     if judged and home is not None:
         scores += _judged(run, made, items, home, numbers[: len(made.x)], seed=seed)

@@ -1,7 +1,7 @@
-"""Pictures made from part of what they are to be: drawn under a condition, or searched for in the latent.
+"""Items made from part of what they are to be: drawn under a condition, or searched for in the latent.
 
     drawn      z ~ p(z | c), x = E[p(x | z, c)]        for a model that was trained with the condition
-    searched   z₁ … z₃₂ ~ p(z | c); the z whose picture is nearest on the known pixels, then refined there
+    searched   z₁ … z₃₂ ~ p(z | c); the z whose item is nearest where it is known, then refined there
 
 Drawn under a condition is exact as far as the model is. The search serves every model that makes pictures,
 also one that never saw a hole: the nearest of some draws from the prior is a draw from the posterior by
@@ -28,6 +28,7 @@ from ectype.noise import PerItem, mix
 
 if TYPE_CHECKING:
     from ectype.context import Context
+    from ectype.likelihoods import Distribution
     from ectype.runs import Run
 
 CANDIDATES = 32
@@ -74,18 +75,17 @@ def searched(
     numbers: Sequence[int],
     draw: int,
     x: Tensor,
-    known: Tensor,
+    seen: Tensor,
     *,
     seed: int = 0,
     temperature: float = 1.0,
-) -> Tensor:
-    """One picture for each item (B, C, H, W) that agrees with x (B, C, H, W) where it is known.
+) -> Distribution:
+    """What each item may be, p(x | z) of a z whose mean agrees with x (B, *form) where it is known.
 
     Arguments: as of `drawn`, and
-        known: (1 or B, 1, H, W), 1 where a pixel is known.
+        seen: which sites are known, (B, *sites).
     """
     stream = PerItem(mix(seed, draw), numbers)
-    seen = known[:, 0].expand(len(x), -1, -1)
     p = run.model.latents(len(x), context)
     centre = p.mean
     best, least = centre, torch.full((len(x),), torch.inf, device=x.device)
@@ -95,4 +95,4 @@ def searched(
         best = torch.where((far < least).unsqueeze(1), z, best)
         least = torch.minimum(far, least)
     best = refined(run.model, x, best, context, steps=STEPS, seen=seen)
-    return run.model.decode(best, context).mean
+    return run.model.decode(best, context)

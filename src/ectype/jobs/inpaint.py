@@ -195,7 +195,9 @@ def fills_of(
                 if part is not None:
                     fill = drawn(run, context, numbers, j, seed=seed, temperature=temperature)
                 else:
-                    fill = searched(run, context, numbers, j, x, mask, seed=seed, temperature=temperature)
+                    seen = mask[:, 0].expand(len(x), -1, -1)
+                    p = searched(run, context, numbers, j, x, seen, seed=seed, temperature=temperature)
+                    fill = p.mean
                 found.append(fill)
         parts.append(torch.stack(found).cpu())
     return torch.cat(parts, 1)

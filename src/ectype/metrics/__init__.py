@@ -15,6 +15,7 @@ better, and what an answer that learned nothing would have got.
     judge       which classes are made, as a classifier fitted on the spot sees it
     pairing     whether made items go with the text or picture they were asked for
     probes      what codes know about labels: linear probe, nearest neighbours
+    series      how near made time series are: told apart, learned from, correlations
 """
 
 from __future__ import annotations

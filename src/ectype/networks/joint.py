@@ -24,7 +24,12 @@ from ectype.errors import UsageError
 from ectype.networks.blocks import activation_called
 from ectype.shapes import Joint, Shape, Tokens
 
-_TAKES = {"conv": ("width", "depth"), "recurrent": ("units",), "mlp": ("hidden",)}
+_TAKES = {
+    "conv": ("width", "depth"),
+    "recurrent": ("units",),
+    "mlp": ("hidden",),
+    "sequence": ("width", "depth"),
+}
 
 
 def _sized(network: str, **sizes: object) -> dict[str, Any]:
