@@ -142,3 +142,24 @@ def test_a_run_knows_its_groups(tmp_path: Path) -> None:
     scores = ec.evaluate(tmp_path / "run", samples=2)
     assert {s.n for s in scores if s.split == "test"} >= {expected}
     assert ec.train(resume=tmp_path / "run").record["training"]["steps"] == 2
+
+
+@pytest.mark.parametrize(("channels", "mode"), [(None, "RGBA"), (3, "RGB")])
+def test_cut_out_pictures_with_a_table_in_their_order(
+    tmp_path: Path, channels: int | None, mode: str
+) -> None:
+    values = np.random.default_rng(0).integers(0, 256, (60, 16, 16, 4), np.uint8)
+    values[:, :, 8:, 3] = 0
+    np.savez(tmp_path / "emoji.npz", rgba=values)
+    rows = [{"name": f"a {'red' if i % 2 else 'green'} thing {i}", "base": f"b{i // 3}"} for i in range(60)]
+    (tmp_path / "captions.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    reading: dict[str, Any] = {"given": ["captions.jsonl:name"], "split_by": "base", "size": 8}
+    small: dict[str, Any] = {"network": "mlp", "hidden": [8], "latent": 2, "steps": 2, "batch": 8}
+    run = ec.train(str(tmp_path / "emoji.npz"), out=tmp_path / "run", channels=channels, **reading, **small)
+    (made,) = ec.sample(run, 1, given={"name": "a red thing 1"})
+    assert made.mode == mode and made.size == (8, 8)
+    data = read(tmp_path / "emoji.npz", channels=channels, **reading)
+    blank = np.asarray(data.items([0])[0])[:, 7:]
+    assert (blank == 255).all() if channels else (blank[..., 3] == 0).all()
+    kind = data.conditions["name"]
+    assert [kind.unpack(row) for row in data.given["name"].stored.numpy()] == [row["name"] for row in rows]
