@@ -17,6 +17,11 @@ WHERE = {
         "binarized_mnist_{train,valid,test}.amat of "
         "http://www.cs.toronto.edu/~larocheh/public/datasets/binarized_mnist/"
     ),
+    "noto_emoji": (
+        "noto_emoji_64.npz (rgba, uint8 (N, 64, 64, 4)) and captions.jsonl (a line per picture with name, "
+        "keywords, group and base), made from https://github.com/googlefonts/noto-emoji and "
+        "https://github.com/muan/unicode-emoji-json"
+    ),
     "mnist": (
         "train-images-idx3-ubyte.gz, t10k-images-idx3-ubyte.gz and the two label files, from "
         "http://yann.lecun.com/exdb/mnist/ or https://ossci-datasets.s3.amazonaws.com/mnist/"

@@ -174,6 +174,45 @@ def test_precisions_are_compared_with_fp32(results: Path) -> None:
     assert "**9.00 ×**: 10.0 against 90.0 s; mean moved by +0.0040 nat" in text
 
 
+def test_rows_of_conditions_say_the_figures(results: Path) -> None:
+    put(
+        results,
+        "text_emoji",
+        *(
+            line(
+                {"family": "vae", "captions": "name", "seed": seed},
+                **{"found": 0.3 + seed / 10, "error": 0.02, "real": 0.5, "shuffled": 0.1, "seconds": 480},
+            )
+            for seed in (0, 1)
+        ),
+    )
+    put(
+        results,
+        "dynamic_mnist",
+        line({"threads": 1}, nll=83.0, error=0.2, samples=5000, items=10_000, train_seconds=600),
+    )
+    text = table.table()
+    assert "**35.0 (30.0–40.0) %** ± 2.0; of real held-out pictures 50.0 (50.0–50.0) %" in text
+    assert "8.0 min on one thread | `./dev bench text_emoji`" in text
+    assert "**83.00** ± 0.20 nats; 10.0 min on 1 thread(s) |" in text
+
+
+@pytest.mark.parametrize(
+    ("name", "key", "figures"),
+    [
+        ("label_mnist", {"family": "vae", "halved": True}, ("agreement", "least", "diversity", "judge")),
+        ("caption_shapes", {"family": "gan", "unit": "words"}, ("all", "seen", "real")),
+        ("joint_shapes", {"seed": 0}, ("all", "from caption", "from picture", "real")),
+    ],
+)
+def test_every_benchmark_of_conditions_has_a_row(
+    results: Path, name: str, key: dict[str, Any], figures: tuple[str, ...]
+) -> None:
+    put(results, name, line(key, seconds=60, **dict.fromkeys(figures, 0.875)))
+    text = table.table()
+    assert "**87.5 %**" in text and f"1.0 min on one thread | `./dev bench {name}`" in text
+
+
 def test_a_page_is_filled_between_its_markers(results: Path) -> None:
     put(results, "startup", line({}, seconds=0.05, torch=False))
     page = "before\n<!-- results -->\nold\n<!-- /results -->\nafter\n"

@@ -10,7 +10,9 @@ from torch import Tensor, nn
 
 from ectype.context import Conditioner, Context, Reading
 from ectype.data.batch import Batch
+from ectype.networks.readers import reader
 from ectype.noise import PerItem
+from ectype.shapes import Grid
 
 WIDTH = 5
 
@@ -54,6 +56,29 @@ def test_the_gradient_goes_to_what_was_used() -> None:
     assert (weights[0] == 0).all() and (weights[1] != 0).any()
     assert model.nulls.grad is not None
     assert (model.nulls.grad[0] != 0).all() and (model.nulls.grad[1] == 0).all()
+
+
+@pytest.mark.parametrize("gone", [math.nan, math.inf])
+def test_what_is_missing_may_be_no_number(gone: float) -> None:
+    model = conditioner("a")
+    value = torch.randn(3, 2)
+    value[1] = gone
+    context = model({"a": value}, {"a": torch.tensor([True, False, True])}, 3)
+    assert torch.equal(context.vector[1], model.nulls[0])
+    (context.vector**2).sum().backward()
+    assert all(p.grad is not None and p.grad.isfinite().all() for p in model.parameters())
+
+
+def test_a_picture_that_is_missing_may_be_no_number() -> None:
+    shape = Grid(1, (8, 8))
+    model = Conditioner({"a": reader("conv", shape, shape, WIDTH)}, WIDTH, grids={"a": (2, 8, 8)})
+    value = torch.rand(3, 1, 8, 8)
+    value[1] = math.nan
+    context = model({"a": value}, {"a": torch.tensor([True, False, True])}, 3)
+    assert context.aligned is not None
+    assert torch.equal(context.vector[1], model.nulls[0]) and (context.aligned[1] == 0).all()
+    (context.vector.square().sum() + context.aligned.sum()).backward()
+    assert all(p.grad.isfinite().all() for p in model.parameters() if p.grad is not None)
 
 
 @pytest.mark.parametrize("name", ["type", "items", "a.b", "forward", "training", "ñ ü", ""])

@@ -15,6 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image as Pillow
 
+from ectype.data import tables
 from ectype.data.asking import asked_for
 from ectype.data.beside import located
 from ectype.data.columns import sort_of
@@ -322,6 +323,62 @@ def test_metadata_in_the_folder_of_each_split(tmp_path: Path) -> None:
     assert value(data, "size", "train_t3") == [5.5] and value(data, "size", "test_t0") == [2.0]
     assert data.given["size"].present.all()
     assert data.factors["size"].tolist() == data.given["size"].stored.flatten().tolist()
+
+
+def zipped(folder: Path, path: Path, inside: str = "") -> Path:
+    """All files of a folder as a zip."""
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as made:
+        for file in sorted(p for p in folder.rglob("*") if p.is_file()):
+            made.write(file, Path(inside) / file.relative_to(folder))
+    return path
+
+
+@pytest.mark.parametrize("inside", ["", "photos", "a/b"])
+def test_metadata_in_a_zip_is_that_of_the_folder(folder: Path, tmp_path: Path, inside: str) -> None:
+    pictures(folder / "ink", [f"{i}.png" for i in range(3)], (4, 4), seed=1)
+    rows = [{"file_name": f"p{i:02d}.png", "age": i / 2, "ink": f"ink/{i % 3}.png"} for i in range(N)]
+    lines(folder / "metadata.jsonl", rows)
+    asked = ["age", "ink:image"]
+    one, other = (read(p, given=asked) for p in (folder, zipped(folder, tmp_path / "a.zip", inside)))
+    assert one.source["digest"] == other.source["digest"] and one.notes == other.notes
+    assert one.source["conditions"] == other.source["conditions"]
+    assert other.given["age"].present.sum() == N and value(other, "age", "p03") == [1.5]
+    again = reread(json.loads(json.dumps(other.source)))
+    assert again.source == other.source
+
+
+def test_metadata_in_a_zip_names_nothing_outside_of_it(folder: Path, tmp_path: Path) -> None:
+    rows = [
+        {"file_name": f"p{i:02d}.png", "ink": str(folder / "p00.png") if i else "p01.png"} for i in range(4)
+    ]
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as made:
+        for i in range(4):
+            made.write(folder / f"p{i:02d}.png", f"p{i:02d}.png")
+        made.writestr("metadata.jsonl", "\n".join(map(json.dumps, rows)))
+    data = read(tmp_path / "a.zip", given="ink")
+    assert data.given["ink"].present.tolist() == [True, False, False, False]
+    assert any("no such file in the archive" in note for note in data.notes)
+
+
+def test_tables_in_a_zip_are_not_trusted(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (folder / "metadata.csv").write_bytes(b"file_name,style\np00.png,bold\n" + b" " * 5000)
+    path = zipped(folder, tmp_path / "a.zip")
+    monkeypatch.setattr(tables, "LARGEST", 4000)
+    with pytest.raises(DataError, match=r"a\.zip/metadata\.csv: more than"):
+        read(path)
+    monkeypatch.undo()
+    raw = path.read_bytes()
+    at = raw.index(b"metadata.csv") + len("metadata.csv")
+    path.write_bytes(raw[:at] + bytes([raw[at] ^ 255, raw[at + 1] ^ 255]) + raw[at + 2 :])
+    with pytest.raises(DataError, match=r"a\.zip/metadata\.csv: cannot be unpacked"):
+        read(path)
+    with zipfile.ZipFile(path, "w") as made:
+        made.write(folder / "p00.png", "p00.png")
+        made.writestr("metadata.csv", b"file_name,\xff\xfe\n")
+    with pytest.raises(DataError, match="is not written in UTF-8"):
+        read(path)
 
 
 # beside the data

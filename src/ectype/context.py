@@ -165,7 +165,7 @@ class Conditioner(nn.Module):
         for name, reader, row in zip(self.names, self.encoders, self.nulls, strict=True):
             null = row.expand(n, self.width)
             stays = kept.get(name)
-            read = _reading(reader(given[name])) if name in given else Reading(null)
+            read = _reading(reader(_used(given[name], stays))) if name in given else Reading(null)
             vector = read.vector.to(null.dtype)
             vectors.append(vector if stays is None else torch.where(stays.view(-1, 1), vector, null))
             if read.tokens is not None:
@@ -199,6 +199,16 @@ class Conditioner(nn.Module):
 
 def _reading(read: Tensor | Reading) -> Reading:
     return Reading(read) if isinstance(read, Tensor) else read
+
+
+def _used(value: Tensor, stays: Tensor | None) -> Tensor:
+    """A condition (B, *form) with zeros where it is absent or dropped.
+
+    What stands there may be NaN, and choosing the null after the reader would leave 0 · NaN in its gradient.
+    """
+    if stays is None:
+        return value
+    return torch.where(stays.view(-1, *(1 for _ in value.shape[1:])), value, value.new_zeros(()))
 
 
 def _laid(grid: Tensor | None, stays: Tensor | None, form: tuple[int, int, int], like: Tensor) -> Tensor:

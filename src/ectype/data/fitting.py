@@ -13,7 +13,7 @@ from ectype.data import arrays, pictures
 from ectype.data.binarise import binarised, black_and_white, refuse_binary
 from ectype.data.found import Found
 from ectype.data.pictures import Size
-from ectype.data.splits import digests, split
+from ectype.data.splits import digests, splits_of
 from ectype.data.store import Resident, Store, chunks
 from ectype.errors import DataError, UsageError
 from ectype.kinds import Kind
@@ -137,7 +137,7 @@ def vectors(
     """Rows of numbers as their kind (standardised on train), store, splits and hashes."""
     store = _rows(found, where, limit)
     hashes = digests(chunks(store), seed)
-    parts = split(hashes, found.split, found.notes)
+    parts = splits_of(found, hashes, seed, where)
     train = parts["train"]
     rows = store.gather(train[:: max(1, len(train) // FITTED_ON)]).numpy()
     constant = int((rows.min(0) == rows.max(0)).sum())
@@ -162,7 +162,7 @@ def series(
         raise DataError(f"{where}: holds no series")
     store = series_store(values, limit)
     hashes = digests(chunks(store), seed)
-    parts = split(hashes, found.split, found.notes)
+    parts = splits_of(found, hashes, seed, where)
     train = parts["train"]
     rows = store.gather(train[:: max(1, len(train) * values.shape[1] // FITTED_ON)]).numpy()
     names = found.features or []

@@ -54,6 +54,7 @@ class Found:
         first: whether channels stand before height and width in `values`; None: not known.
         columns: further values of each item by name; "label" is the main one.
         split: each item's official split ("" where it has none), or None.
+        groups: a value per item; items of one value stay in one split (None: alone). None: there are none.
         names: each item's name, without folder and ending.
         paths: each item's path below the source, by which tables beside the data name it.
         notes: what was left out and why, for the reader.
@@ -68,6 +69,7 @@ class Found:
     first: bool | None = None
     columns: dict[str, Column] = field(default_factory=dict)
     split: list[str] | None = None
+    groups: list[str | None] | None = None
     names: list[str] | None = None
     paths: list[str] | None = None
     notes: list[str] = field(default_factory=list)
@@ -89,6 +91,7 @@ class Found:
 
         self.columns = {name: chosen(column) for name, column in self.columns.items()}
         self.split = None if self.split is None else [self.split[i] for i in at]
+        self.groups = None if self.groups is None else [self.groups[i] for i in at]
         self.names = None if self.names is None else [self.names[i] for i in at]
         self.paths = None if self.paths is None else [self.paths[i] for i in at]
         self.pictures = None if self.pictures is None else [self.pictures[i] for i in at]

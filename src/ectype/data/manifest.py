@@ -1,4 +1,4 @@
-"""A table that names pictures: as the source itself, or as `metadata.csv` in a folder of pictures.
+"""A table that names pictures: as the source itself, or as `metadata.csv` in a folder or zip of pictures.
 
 One column names the files; every other one is a column of the items, also one that names further
 pictures. A column called split, with train, valid or test in it, is the official split. In a folder, the
@@ -8,19 +8,21 @@ Face's ImageFolder: `metadata.csv` or `metadata.jsonl` with a column `file_name`
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 from PIL import Image as Pillow
 
-from ectype.data.folder import METADATA, is_picture, names_of, stamp_of
+from ectype.data.folder import METADATA, hidden, is_picture, names_of, stamp_of
 from ectype.data.found import SPLIT_NAMES, Found, Picture
 from ectype.data.joining import rows_of, unused, within
 from ectype.data.tables import Table, read_table, typed
 from ectype.errors import DataError
 
 FILES = ("file", "file_name", "filename", "image", "picture", "path", "photo", "image_path", "file_path")
+Opener = Callable[[Path, object], Picture]
 
 
 def from_manifest(path: Path) -> Found:
@@ -55,20 +57,36 @@ def picture(table: Path, name: object) -> Picture:
     return Picture(str(full), partial(_open, full), stamp_of(full))
 
 
-def pictured(table: Path, values: list[Any]) -> list[Any]:
-    """A column of a table with pictures in place of their names, where all of its values name some."""
+def pictured(table: Path, values: list[Any], opened: Opener = picture) -> list[Any]:
+    """A column of a table with pictures in place of their names, where all of its values name some.
+
+    Arguments:
+        opened: the picture that a table (first) calls so (second).
+    """
     known = [value for value in values if value is not None]
     if known and all(isinstance(value, str) and is_picture(value) for value in known):
-        return [None if value is None else picture(table, value) for value in values]
+        return [None if value is None else opened(table, value) for value in values]
     return values
 
 
-def add_metadata(found: Found, root: Path) -> None:
-    """Add the columns of the tables called metadata in a folder of pictures and in its sub-folders."""
+def metadata(root: Path) -> list[Table]:
+    """The tables called metadata in a folder and below it."""
+    paths = (path for name in METADATA for path in root.rglob(name))
+    return [read_table(p) for p in sorted(paths) if not hidden(PurePosixPath(p.relative_to(root).as_posix()))]
+
+
+def add_metadata(found: Found, root: Path, tables: Sequence[Table], opened: Opener = picture) -> None:
+    """Add the columns of tables that lie among the pictures of a folder or archive.
+
+    Arguments:
+        found: the pictures; receives columns and notes.
+        root: of the folder or archive.
+        tables: each names pictures from where it lies.
+        opened: as for `pictured`.
+    """
     columns: dict[str, list[Any]] = {}
-    for path in sorted(path for name in METADATA for path in (*root.glob(name), *root.glob(f"*/{name}"))):
-        table = read_table(path)
-        key = _named(table)
+    for table in tables:
+        path, key = table.path, _named(table)
         names = [] if key is None else table.columns[key]
         inside = PurePosixPath(path.parent.relative_to(root).as_posix())
         rows = rows_of(found, [None if name is None else str(inside / str(name)) for name in names])
@@ -78,7 +96,7 @@ def add_metadata(found: Found, root: Path) -> None:
         found.notes += unused(table, rows)
         for name, values in table.columns.items():
             if name != key:
-                values = pictured(path, values)
+                values = pictured(path, values, opened)
                 column = columns.setdefault(name, [None] * len(found))
                 # a table may stand in each split's folder: each fills in its own items
                 column[:] = [

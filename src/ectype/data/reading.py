@@ -18,11 +18,12 @@ from ectype.data.columns import conditions, factors, known, labels
 from ectype.data.data import Condition, Data
 from ectype.data.derived import derived, made
 from ectype.data.found import Found
+from ectype.data.grouping import grouped
 from ectype.data.joint import by_kind, joined
 from ectype.data.pictures import Size
 from ectype.data.series import from_series
 from ectype.data.sources import HUB, name_of, open_source
-from ectype.data.splits import digests, split
+from ectype.data.splits import digests, splits_of
 from ectype.data.store import Store, Widened, chunks
 from ectype.errors import DataError, UsageError, did_you_mean, spelled
 from ectype.kinds import Kind
@@ -53,6 +54,7 @@ def read(
     time: str | None = None,
     limit: float | None = None,
     strict: bool = False,
+    split_by: str | None = None,
     seed: int = 0,
 ) -> Data:
     """Read data, infer its kind, and split it.
@@ -76,6 +78,7 @@ def read(
         time: of series in a table: the column rows are put in order by.
         limit: gigabytes the data may take in memory, else it is mapped; by default 40 % of what is free.
         strict: refuse damaged pictures and missing labels instead of leaving them out.
+        split_by: a column, named as for given; items that have the same value there stay in one split.
         seed: of the splits and of static binarisation.
 
     Raises DataError for what cannot be read, UsageError for options that do not exist or do not fit.
@@ -86,24 +89,18 @@ def read(
     found = _opened(source, kind, steps, where, seed)
     asked, beside = (attach(found, asked_for(named), homes(source), where) for named in (given, joint))
     refuse_twice([*asked, *beside])
+    together = None if split_by is None else grouped(found, split_by, [*asked, *beside], homes(source), where)
     shape = {"size": size, "channels": channels, "bits": bits, "binarise": binarise}
     fitted, store, parts, hashes = _stored(found, kind, shape, where, limit=limit, strict=strict, seed=seed)
-    options = {
-        "kind": kind,
-        "given": [str(one) for one in asked] or None,
-        "joint": [str(one) for one in beside] or None,
-        **shape,
-        **steps,
-        "strict": strict,
-        "seed": seed,
-    }
+    said = {"given": [str(one) for one in asked] or None, "joint": [str(one) for one in beside] or None}
+    rest = {"strict": strict, "split_by": together, "seed": seed}
+    options = {"kind": kind, **said, **shape, **steps, **rest}
     item = fitted
     if beside:
         fitted, store = joined(found, item, store, beside, where, strict=strict, limit=limit)
     data = described(found, fitted, store, parts, strict=strict, where=where)
-    wanted = {one.name: one.kind for one in asked}
-    own = derived(list(wanted), found.columns, fitted, len(data), where)
-    columns = {name: kind for name, kind in wanted.items() if name not in own}
+    own = derived([one.name for one in asked], found.columns, fitted, len(data), where)
+    columns = {one.name: one.kind for one in asked if one.name not in own}
     data.given = {**own, **conditions(found, columns, where, item=item, strict=strict, limit=limit)}
     data.source = _source(source, options, parts, hashes) | {"conditions": _digest(data)}
     return data
@@ -139,7 +136,7 @@ def _stored(
     look = {name: value for name, value in shape.items() if name != "binarise"}
     plain, store = fitting.images(found, where, **look, limit=limit, strict=strict)
     hashes = digests(chunks(store), seed)
-    parts = split(hashes, found.split, found.notes)
+    parts = splits_of(found, hashes, seed, where)
     return *fitting.binarise(plain, store, shape["binarise"], seed, where), parts, hashes
 
 
@@ -196,12 +193,15 @@ def _source(
 ) -> dict[str, Any]:
     path = str(source) if isinstance(source, str | Path) else None
     named = path is not None and (path in DATASETS or path.startswith(HUB))
+    digest = hashlib.blake2b(hashes.tobytes(), digest_size=8)
+    for at in parts.values():
+        digest.update(at.numpy().tobytes())
     return {
         "path": path,
         "absolute": path if path is None or named else str(Path(path).expanduser().resolve()),
         "options": {k: list(v) if isinstance(v, tuple) else v for k, v in options.items()},
         "counts": {name: len(at) for name, at in parts.items()},
-        "digest": hashlib.blake2b(hashes.tobytes(), digest_size=8).hexdigest(),
+        "digest": digest.hexdigest(),
     }
 
 

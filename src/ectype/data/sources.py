@@ -15,7 +15,7 @@ from ectype.data.folder import from_folder, is_picture
 from ectype.data.found import Found, Picture
 from ectype.data.hub import from_hub
 from ectype.data.idx import from_idx, idx_files
-from ectype.data.manifest import add_metadata, from_manifest
+from ectype.data.manifest import add_metadata, from_manifest, metadata
 from ectype.data.memory import from_python
 from ectype.data.tables import is_table
 from ectype.errors import DataError, did_you_mean
@@ -80,7 +80,7 @@ def _open_folder(path: Path) -> Found:
         return from_idx(pairs)
     found = from_folder(path)
     if len(found):
-        add_metadata(found, path)
+        add_metadata(found, path, metadata(path))
         return found
     others = [p for p in files if p.suffix.lower() in (".npy", ".npz", ".zip")]
     if len(others) == 1:

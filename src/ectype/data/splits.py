@@ -2,7 +2,8 @@
 
 Deterministic and disjoint in content: items are grouped by a hash of what is stored, keyed with the
 seed, and groups go whole to one split in the order of the hash. A copy of a training picture can
-therefore not be held back to be measured on.
+therefore not be held back to be measured on. Where a column says what belongs together, its groups go
+whole as well.
 """
 
 from __future__ import annotations
@@ -15,7 +16,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ectype.data.found import SPLITS
+from ectype.data.found import SPLITS, Found
+from ectype.errors import DataError
 
 Array = np.ndarray[Any, Any]
 HELD_BACK = 0.1
@@ -33,10 +35,57 @@ def digests(parts: Iterable[Array], seed: int) -> Array:
     return np.frombuffer(bytes(found), np.uint64)
 
 
+def splits_of(found: Found, hashes: Array, seed: int, where: str) -> dict[str, Tensor]:
+    """The splits of what was found, whose items have these hashes (N,); its groups stay whole.
+
+    Raises DataError for fewer than three groups, and for official splits that part a group.
+    """
+    if found.groups is None:
+        return split(hashes, found.split, found.notes)
+    notes: list[str] = []
+    parts = split(bound(hashes, found.groups, seed), found.split, notes)
+    if notes:
+        several = len(set(found.groups) - {None})
+        raise DataError(
+            f"{where}: too few groups to hold any back ({several} values; items that are equal stay together "
+            "too); split by another column, or leave split_by out"
+        )
+    sets = [{found.groups[i] for i in parts[name].tolist()} - {None} for name in SPLITS]
+    parted = set.union(*(a & b for a, b in ((sets[0], sets[1]), (sets[0], sets[2]), (sets[1], sets[2]))))
+    if parted:
+        raise DataError(
+            f"{where}: has splits of its own, and they part {len(parted)} groups, such as "
+            f"'{sorted(map(str, parted))[0]}'; leave split_by out"
+        )
+    return parts
+
+
+def bound(hashes: Array, groups: Sequence[str | None], seed: int) -> Array:
+    """One number for all items that are equal or of one group, directly or through others (N,) uint64.
+
+    Arguments:
+        hashes: (N,) of the items' content.
+        groups: a value per item; None: the item is a group of its own.
+        seed: of the groups' order.
+    """
+    names = [np.frombuffer(group.encode("utf-8", "replace"), np.uint8)[None] for group in groups if group]
+    keys = hashes.copy()
+    keys[[bool(group) for group in groups]] = digests(names, seed)
+    ties = [np.unique(values, return_inverse=True)[1] for values in (keys, hashes)]
+    while True:  # each round reaches one item further; groups are rarely tied by more than one
+        before = keys
+        for tie in ties:
+            least = np.full(tie.max() + 1, np.iinfo(np.uint64).max)
+            np.minimum.at(least, tie, keys)
+            keys = least[tie]
+        if (keys == before).all():
+            return keys
+
+
 def split(hashes: Array, official: Sequence[str] | None, notes: list[str]) -> dict[str, Tensor]:
     """The splits "train", "select", "test" and "all", as item numbers in ascending order.
 
-    80, 10 and 10 % where the source has no splits of its own (to the size of one group of equal
+    80, 10 and 10 % where the source has no splits of its own (to half the size of one group of equal
     items, at least one item each where there are three different ones). Where it has, they are kept,
     and what is missing is carved from train: 10 %, at most 5,000.
 
@@ -77,6 +126,7 @@ def _carve(hashes: Array, where: Array, code: int, share: int) -> None:
     order = np.lexsort((np.arange(len(counts)), counts > share))
     before = np.cumsum(counts[order]) - counts[order]
     moved = np.empty(len(counts), bool)
-    moved[order] = before < share
+    moved[order] = before + counts[order] / 2 <= share  # so that the share is missed by least
+    moved[order[0]] = True
     moved[order[-1]] = False
     where[at[moved[group]]] = code

@@ -55,12 +55,22 @@ def is_table(name: str | Path) -> bool:
 def read_table(path: Path) -> Table:
     """All rows of a file; raises DataError, naming the line, for what is no such table."""
     try:
-        if path.stat().st_size > LARGEST:
-            raise DataError(f"{path}: more than {LARGEST >> 30} GiB; split the table")
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            text = file.read()
+        refuse_large(path, path.stat().st_size)
+        return table_of(path, path.read_bytes())
     except OSError as error:
         raise DataError(f"{path}: cannot be read ({error.strerror or error})") from None
+
+
+def refuse_large(path: Path, size: int) -> None:
+    """Raise DataError for a table of more bytes than are read."""
+    if size > LARGEST:
+        raise DataError(f"{path}: more than {LARGEST >> 30} GiB; split the table")
+
+
+def table_of(path: Path, raw: bytes) -> Table:
+    """All rows of a file's bytes; `path` names it and says of which sort it is."""
+    try:
+        text = raw.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise DataError(f"{path}: is not written in UTF-8 (byte {error.start}); save it as UTF-8") from None
     ending = path.suffix.lower()
