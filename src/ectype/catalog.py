@@ -35,6 +35,7 @@ NETWORKS = {
     "joint": "networks.joint",
     "mlp": "networks.mlp",
     "recurrent": "networks.recurrent",
+    "transformer": "networks.transformer",
 }
 PRIORS = {
     "fitted": "priors.fitted:Fitted",
@@ -46,6 +47,7 @@ PRIORS = {
 MODELS = {
     "ae": "models.ae:AE",
     "gan": "models.gan:GAN",
+    "lm": "models.lm:LM",
     "vae": "models.vae:VAE",
     "vaegan": "models.vaegan:VAEGAN",
 }

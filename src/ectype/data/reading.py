@@ -11,7 +11,7 @@ from typing import Any
 import torch
 
 from ectype.catalog import DATASETS
-from ectype.data import fitting
+from ectype.data import fitting, texts
 from ectype.data.asking import Asked, asked_for, refuse_twice
 from ectype.data.beside import attach, homes
 from ectype.data.columns import conditions, factors, known, labels
@@ -31,7 +31,7 @@ from ectype.kinds.label import Label
 from ectype.kinds.pixels import MODES
 from ectype.kinds.record import Record
 
-KINDS = ("image", "vector")
+KINDS = ("image", "text", "vector")
 
 
 @spelled
@@ -45,6 +45,7 @@ def read(
     channels: int | None = None,
     bits: int | None = None,
     binarise: str | None = None,
+    window: int | None = None,
     limit: float | None = None,
     strict: bool = False,
     seed: int = 0,
@@ -53,9 +54,10 @@ def read(
 
     Arguments:
         source: a built-in name, a folder or zip of pictures (sub-folder = label), an .npy, .npz or idx file,
-            a folder of idx files, a table that names pictures (.csv, .tsv, .jsonl, .json), hf:owner/name, or
-            from Python an array, a tensor, a list of pictures, or a pair (items, labels or {name: values}).
-        kind: "image" or "vector"; inferred if not given.
+            a folder of idx files, a table that names pictures (.csv, .tsv, .jsonl, .json), a .txt (an item a
+            line), hf:owner/name, or from Python an array, a tensor, a list of pictures, or a pair (items,
+            labels or {name: values}).
+        kind: "image", "text" or "vector"; inferred if not given.
         given: the condition or conditions to use: a column (label, caption:text), a column of a table beside
             the data (captions.jsonl:name), or a folder with a picture for each item (outline/).
         joint: columns to be made together with the items, such as caption, named as for given; either half
@@ -64,6 +66,7 @@ def read(
         channels: of pictures: 1 grey, 3 colour, 4 colour and alpha.
         bits: of pictures, 1 to 16.
         binarise: grey pictures as black and white: static (drawn once) or dynamic (drawn for each batch).
+        window: read a .txt as one stream, cut into items of so many characters.
         limit: gigabytes the data may take in memory, else it is mapped; by default 40 % of what is free.
         strict: refuse damaged pictures and missing labels instead of leaving them out.
         seed: of the splits and of static binarisation.
@@ -75,7 +78,7 @@ def read(
     found = open_source(source)
     asked, beside = (attach(found, asked_for(named), homes(source), where) for named in (given, joint))
     refuse_twice([*asked, *beside])
-    shape = {"size": size, "channels": channels, "bits": bits, "binarise": binarise}
+    shape = {"size": size, "channels": channels, "bits": bits, "binarise": binarise, "window": window}
     fitted, store, parts, hashes = _stored(found, kind, shape, where, limit=limit, strict=strict, seed=seed)
     options = {
         "kind": kind,
@@ -108,7 +111,12 @@ def _stored(
     seed: int,
 ) -> tuple[Kind, Store, dict[str, torch.Tensor], Any]:
     """The items' kind, their stored arrays, the splits, and the hashes they go by."""
-    if (kind or fitting.infer(found, where)) == "vector":
+    what, window = kind or fitting.infer(found, where), shape["window"]
+    shape = {name: value for name, value in shape.items() if name != "window"}
+    if what == "text" or window is not None:
+        fitting.refuse(shape, where, "texts")
+        return texts.texts(found, where, window=window, strict=strict, seed=seed)
+    if what == "vector":
         fitting.refuse(shape, where)
         return fitting.vectors(found, where, limit=limit, seed=seed)
     look = {name: value for name, value in shape.items() if name != "binarise"}
