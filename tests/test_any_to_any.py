@@ -51,7 +51,7 @@ CASES = [
     for family in MODELS
     for output in OUTPUTS
     for condition in CONDITIONS
-    if not (family in ("gan", "vaegan") and output in TOKENS)
+    if not (family in ("gan", "vaegan") and output in TOKENS) and (family != "lm" or output == "text")
 ]
 
 
@@ -117,7 +117,8 @@ def trained(family: str, output: str, condition: str) -> Model:
         options = {"network": "recurrent", "units": 16}
     options |= {"augment": 0.0} if family in ("gan", "vaegan") else {}
     prior = {"ae": "fitted"}.get(family, "normal")
-    model = build(family, data, latent=2, prior=prior, **options)
+    latent = None if family == "lm" else 2
+    model = build(family, data, latent=latent, prior=prior, **options)
     list(fit(model, data, steps=120, batch=32, rate=3e-3, threads=1, supervise=False))
     return model
 
@@ -152,7 +153,7 @@ def test_null_is_the_same_as_omitted(family: str, output: str, condition: str) -
     with torch.no_grad():
         none = model.conditioner({}, {}, 4)
         dropped = model.conditioner(given(condition, 1, 4), {"it": torch.zeros(4, dtype=torch.bool)}, 4)
-    z = torch.randn(4, 2, generator=torch.Generator().manual_seed(0))
+    z = torch.randn(4, 2 * model.coded, generator=torch.Generator().manual_seed(0))
     with torch.no_grad():
         one, two = (model.decode(z, context) for context in (none, dropped))
     assert torch.allclose(one.mean.float(), two.mean.float(), atol=1e-5)

@@ -62,10 +62,16 @@ def test_a_device_that_computes_nothing():
 
 
 def test_precision_is_chosen_by_shape_and_hardware(monkeypatch):
-    shapes = {"grid": Grid(1, (8, 8)), "row": Row((1, 1)), "tokens": Tokens(5, (4,)), "series": Series(2, 9)}
+    shapes = {
+        "grid": Grid(1, (8, 8)),
+        "row": Row((1, 1)),
+        "text": Tokens(5, (4,)),
+        "label": Tokens(5),
+        "series": Series(2, 9),
+    }
     monkeypatch.setattr("ectype.hardware.has_bf16", lambda device: True)
     chosen = {name: choose_precision("auto", CPU, shape) for name, shape in shapes.items()}
-    assert chosen == {"grid": "bf16", "row": "fp32", "tokens": "fp32", "series": "fp32"}
+    assert chosen == {"grid": "bf16", "row": "fp32", "text": "bf16", "label": "fp32", "series": "fp32"}
     monkeypatch.setattr("ectype.hardware.has_bf16", lambda device: False)
     assert choose_precision("auto", CPU, shapes["grid"]) == "fp32"
     assert choose_precision("bf16", CPU, shapes["row"]) == "bf16"

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from ectype.catalog import NETWORKS, find
 from ectype.context import Context, Ports
 from ectype.errors import UsageError
-from ectype.networks import conv, dcgan, mlp, recurrent
+from ectype.networks import conv, dcgan, mlp, parallel, recurrent
 from ectype.networks.blocks import ACTIVATIONS, Conv2d, Entrance, Modulation, Stem, Waves, activation_called
 from ectype.networks.conv import depth_to_space, levels, space_to_depth
 from ectype.shapes import Grid, Row, Tokens
@@ -25,7 +25,7 @@ SMALL: dict[str, dict[str, Any]] = {
     "dcgan": {"width": 4},
     "mlp": {"hidden": (6, 7)},
 }
-PICTURES = [name for name in NETWORKS if name not in ("joint", "recurrent")]
+PICTURES = [name for name in NETWORKS if name not in ("joint", "recurrent", "transformer")]
 WIDTH = 5
 
 
@@ -131,7 +131,7 @@ def test_padding_a_text_changes_nothing() -> None:
     soft = nn.functional.one_hot(text, 9).float()
     assert torch.allclose(encoder(text), encoder(soft), atol=1e-6)
     assert encoder(torch.zeros(2, 8, dtype=torch.int64)).isfinite().all()  # a text without symbols
-    decoder = awake(recurrent.Decoder(4, (8, 9), units=6, context=ports()))
+    decoder = awake(parallel.Decoder(4, (8, 9), units=6, context=ports()))
     assert decoder(torch.randn(2, 4), context(2)).shape == (2, 8, 9)
 
 

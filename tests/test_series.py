@@ -164,7 +164,9 @@ def test_bad_tables_are_refused(
 
 
 def test_options_of_series_are_for_series() -> None:
-    with pytest.raises(UsageError, match="window are for series: say kind='series' too"):
+    with pytest.raises(UsageError, match="stride are for series: say kind='series' too"):
+        ec.read("digits", stride=5)
+    with pytest.raises(DataError, match="holds no text; leave kind and window out"):
         ec.read("digits", window=5)
     with pytest.raises(UsageError, match="a window has 2 steps or more"):
         ec.read(walks(), kind="series", window=1)

@@ -93,15 +93,30 @@ def complete(chosen: Mapping[str, Any], kind: Kind, options: Mapping[str, Any]) 
         "model": chosen["model"],
         "network": chosen["network"] or kind.network,
         "likelihood": chosen["likelihood"] or family.default_likelihood or kind.likelihood,
-        "latent": default_latent(kind.shape) if chosen["latent"] is None else chosen["latent"],
+        "latent": kind.latent or default_latent(kind.shape) if chosen["latent"] is None else chosen["latent"],
     }
     usual = _inner(family, options).default_prior
     fits = spec["latent"] >= find("priors", usual).least
     spec["prior"] = chosen["prior"] or (usual if fits else "normal")
-    if not 1 <= spec["latent"] <= 65536:
+    if not family.coded:
+        spec |= {"latent": _without(spec, chosen)}
+    elif not 1 <= spec["latent"] <= 65536:
         raise UsageError(f"latent is a number of dimensions from 1 to 65536, not {spec['latent']}")
     spec["options"] = checked(_parts({**spec, "options": options}), options)
     return spec
+
+
+def _without(spec: Mapping[str, Any], chosen: Mapping[str, Any]) -> int:
+    """The latent of a family that has none; UsageError for parts that only make sense with one."""
+    name, network = spec["model"], spec["network"]
+    if chosen["latent"] or chosen["prior"] not in (None, "normal"):
+        raise UsageError(f"{name} has no latent, so that neither latent nor prior can be chosen")
+    if not find("networks", network).Decoder.writes:
+        raise UsageError(
+            f"{name} has no latent and needs a network that writes step by step, which {network} does not: "
+            "it is for texts, with the network recurrent"
+        )
+    return 0
 
 
 def default_latent(shape: Shape) -> int:
@@ -150,7 +165,7 @@ def assemble(spec: Mapping[str, Any], kind: Kind, conditions: Mapping[str, Kind]
     """The model that a complete spec describes, with weights from the process's generator."""
     parts = _parts(spec)
     family, latent = find("models", spec["model"]), spec["latent"]
-    options = {**family.usual, **checked(parts, spec["options"])}
+    options = {**family.usual, **kind.usual, **checked(parts, spec["options"])}
 
     def make(part: str, *arguments: object, **wired: object) -> Any:
         takes = options_of(parts[part])

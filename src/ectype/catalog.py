@@ -37,6 +37,7 @@ NETWORKS = {
     "mlp": "networks.mlp",
     "recurrent": "networks.recurrent",
     "sequence": "networks.sequence",
+    "transformer": "networks.transformer",
 }
 PRIORS = {
     "fitted": "priors.fitted:Fitted",
@@ -48,6 +49,7 @@ PRIORS = {
 MODELS = {
     "ae": "models.ae:AE",
     "gan": "models.gan:GAN",
+    "lm": "models.lm:LM",
     "vae": "models.vae:VAE",
     "vaegan": "models.vaegan:VAEGAN",
 }

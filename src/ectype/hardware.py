@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from ectype.errors import UsageError
-from ectype.shapes import Grid, Shape, parts_of
+from ectype.shapes import Grid, Shape, Tokens, parts_of
 
 
 def choose_device(name: str) -> torch.device:
@@ -70,17 +70,17 @@ def _has_tiles(device: torch.device) -> bool:
 
 
 def choose_precision(name: str, device: torch.device, shape: Shape) -> str:
-    """ "fp32" or "bf16"; "auto" is bf16 for grids where the hardware has it.
+    """ "fp32" or "bf16"; "auto" is bf16 for grids and texts where the hardware has it.
 
-    Rows and tokens stay in fp32: their layers are too small to gain, and a table's numbers deserve
+    Rows and labels stay in fp32: their layers are too small to gain, and a table's numbers deserve
     more than 8 bits. A rule instead of a timed trial, so that the same command computes the same.
     """
     if name not in ("auto", "fp32", "bf16"):
         raise UsageError(f"precision is auto, fp32 or bf16, not '{name}'")
     if name != "auto":
         return name
-    grid = any(isinstance(part, Grid) for part in parts_of(shape))
-    return "bf16" if grid and has_bf16(device) else "fp32"
+    large = any(isinstance(p, Grid) or (isinstance(p, Tokens) and p.size) for p in parts_of(shape))
+    return "bf16" if large and has_bf16(device) else "fp32"
 
 
 def seed_dropout(device: torch.device, seed: int) -> None:

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ectype.data import arrays, pictures
+from ectype.data import arrays, pictures, texts
 from ectype.data.binarise import binarised, black_and_white, refuse_binary
 from ectype.data.found import Found
 from ectype.data.pictures import Size
@@ -20,6 +20,7 @@ from ectype.kinds import Kind
 from ectype.kinds.image import Image
 from ectype.kinds.levels import requantise
 from ectype.kinds.series import Series
+from ectype.kinds.text import Text
 from ectype.kinds.vector import Vector
 
 FITTED_ON = 200_000
@@ -27,7 +28,9 @@ FITTED_ON = 200_000
 
 
 def infer(found: Found, where: str) -> str:
-    """ "image" for pictures and arrays with height and width, "vector" for rows of numbers."""
+    """ "text", "image" for pictures and arrays with height and width, or "vector" for rows of numbers."""
+    if found.text is not None:
+        return "text"
     if found.pictures is not None or (found.values is not None and found.values.ndim in (3, 4)):
         return "image"
     if found.values is not None and found.values.ndim in (1, 2):
@@ -36,12 +39,12 @@ def infer(found: Found, where: str) -> str:
     raise DataError(f"{where}: an array of form {form} is neither pictures (N, H, W[, C]) nor rows (N, D)")
 
 
-def refuse(options: Mapping[str, Any], where: str) -> None:
-    """Raise UsageError where options for pictures were given for rows."""
+def refuse(options: Mapping[str, Any], where: str, what: str = "rows of numbers") -> None:
+    """Raise UsageError where options for pictures were given for something else."""
     set_ = [name for name, value in options.items() if value is not None]
     if set_:
         raise UsageError(
-            f"{where}: {', '.join(set_)} are for pictures, and these are rows of numbers; "
+            f"{where}: {', '.join(set_)} are for pictures, and these are {what}; "
             "leave them out, or say kind='image'"
         )
 
@@ -200,6 +203,8 @@ def by_kind(found: Found, kind: Kind, where: str, *, strict: bool, limit: float 
             raise DataError(f"{where}: holds no series")
         packed = [kind.pack(_without_end(row) if kind.varies else row) for row in found.values]
         return Resident(torch.from_numpy(np.stack(packed)))
+    if isinstance(kind, Text):
+        return texts.packed(found, kind, where, strict=strict)
     if not isinstance(kind, Image):
         raise DataError(f"{where}: items of kind '{kind.name}' cannot be read from a source")
     plain = Image(kind.channels, kind.size, bits=kind.depth)

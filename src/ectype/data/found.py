@@ -50,6 +50,7 @@ class Found:
 
     Arguments:
         pictures: not decoded yet.
+        text: all of it, before it is cut into items.
         values: (N, ...) numbers, perhaps memory-mapped.
         first: whether channels stand before height and width in `values`; None: not known.
         columns: further values of each item by name; "label" is the main one.
@@ -65,6 +66,7 @@ class Found:
     """
 
     pictures: list[Picture] | None = None
+    text: str | None = None
     values: Array | None = None
     first: bool | None = None
     columns: dict[str, Column] = field(default_factory=dict)

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 
 from ectype.catalog import DATASETS
-from ectype.data import fitting
+from ectype.data import fitting, texts
 from ectype.data.asking import Asked, asked_for, refuse_twice
 from ectype.data.beside import attach, homes
 from ectype.data.columns import conditions, factors, known, labels
@@ -34,7 +34,7 @@ from ectype.kinds.pixels import MODES
 from ectype.kinds.record import Record
 from ectype.kinds.series import Series
 
-KINDS = ("image", "vector", "series")
+KINDS = ("image", "series", "text", "vector")
 
 
 @spelled
@@ -61,9 +61,10 @@ def read(
 
     Arguments:
         source: a built-in name, a folder or zip of pictures (sub-folder = label), an .npy, .npz or idx file,
-            a folder of idx files, a table that names pictures (.csv, .tsv, .jsonl, .json), hf:owner/name, or
-            from Python an array, a tensor, a list of pictures, or a pair (items, labels or {name: values}).
-        kind: "image", "vector" or "series"; pictures and rows are told apart, series have to be named.
+            a folder of idx files, a table that names pictures (.csv, .tsv, .jsonl, .json), a .txt (an item a
+            line), hf:owner/name, or from Python an array, a tensor, a list of pictures, or a pair (items,
+            labels or {name: values}).
+        kind: "image", "text", "vector" or "series"; inferred if not given, but series have to be named.
         given: the condition or conditions to use: a column (label, caption:text), a column of a table beside
             the data (captions.jsonl:name), or a folder with a picture for each item (outline/).
         joint: columns to be made together with the items, such as caption, named as for given; either half
@@ -72,7 +73,8 @@ def read(
         channels: of pictures: 1 grey, 3 colour, 4 colour and alpha.
         bits: of pictures, 1 to 16.
         binarise: grey pictures as black and white: static (drawn once) or dynamic (drawn for each batch).
-        window: of series: steps of an item, cut from long ones; default: whole series.
+        window: of series: steps of an item, cut from long ones; of a .txt: read it as one stream, cut into
+            items of so many characters.
         stride: of series: steps from one window to the next.
         by: of series in a table: the column that says which series a row is of.
         time: of series in a table: the column rows are put in order by.
@@ -91,7 +93,9 @@ def read(
     refuse_twice([*asked, *beside])
     together = None if split_by is None else grouped(found, split_by, [*asked, *beside], homes(source), where)
     shape = {"size": size, "channels": channels, "bits": bits, "binarise": binarise}
-    fitted, store, parts, hashes = _stored(found, kind, shape, where, limit=limit, strict=strict, seed=seed)
+    fitted, store, parts, hashes = _stored(
+        found, kind, shape, window, where, limit=limit, strict=strict, seed=seed
+    )
     said = {"given": [str(one) for one in asked] or None, "joint": [str(one) for one in beside] or None}
     rest = {"strict": strict, "split_by": together, "seed": seed}
     options = {"kind": kind, **said, **shape, **steps, **rest}
@@ -110,7 +114,8 @@ def _opened(source: Any, kind: str | None, steps: dict[str, Any], where: str, se
     """What the source holds, as series where that is asked for."""
     if kind == "series":
         return from_series(source, **steps, seed=seed)
-    said = [name for name, value in steps.items() if value != (1 if name == "stride" else None)]
+    usual = {"stride": 1, "by": None, "time": None}  # a window may be of texts too
+    said = [name for name, value in usual.items() if steps[name] != value]
     if said:
         raise UsageError(f"{where}: {', '.join(said)} are for series: say kind='series' too")
     return open_source(source)
@@ -120,6 +125,7 @@ def _stored(
     found: Found,
     kind: str | None,
     shape: dict[str, Any],
+    window: int | None,
     where: str,
     *,
     limit: float | None,
@@ -130,7 +136,11 @@ def _stored(
     if kind == "series":
         fitting.refuse(shape, where)
         return fitting.series(found, where, limit=limit, seed=seed)
-    if (kind or fitting.infer(found, where)) == "vector":
+    what = kind or fitting.infer(found, where)
+    if what == "text" or window is not None:
+        fitting.refuse(shape, where, "texts")
+        return texts.texts(found, where, window=window, strict=strict, seed=seed)
+    if what == "vector":
         fitting.refuse(shape, where)
         return fitting.vectors(found, where, limit=limit, seed=seed)
     look = {name: value for name, value in shape.items() if name != "binarise"}

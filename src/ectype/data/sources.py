@@ -18,6 +18,7 @@ from ectype.data.idx import from_idx, idx_files
 from ectype.data.manifest import add_metadata, from_manifest, metadata
 from ectype.data.memory import from_python
 from ectype.data.tables import is_table
+from ectype.data.texts import from_text
 from ectype.errors import DataError, did_you_mean
 
 HUB = "hf:"
@@ -58,6 +59,8 @@ def _open_path(path: Path) -> Found:
         return from_npy(path)
     if ending == ".npz":
         return from_npz(path)
+    if ending == ".txt":
+        return from_text(path)
     if ending == ".zip":
         return from_zip(path)
     if is_table(path):
@@ -68,8 +71,8 @@ def _open_path(path: Path) -> Found:
     if idx_files([path]):
         return from_idx([path])
     raise DataError(
-        f"{path}: pictures, .npy, .npz, .zip and idx files, tables that name pictures (.csv, .jsonl, .json) "
-        "and folders of pictures can be read; this is none"
+        f"{path}: pictures, .txt, .npy, .npz, .zip and idx files, tables that name pictures (.csv, .jsonl, "
+        ".json) and folders of pictures can be read; this is none"
     )
 
 

@@ -106,6 +106,8 @@ def items(
     noise: bool = False,
     seed: int = 0,
     guidance: float = 1.0,
+    temperature: float = 1.0,
+    nucleus: float = 1.0,
 ) -> list[Any]:
     """Latents (N, D) decoded to raw items under the given conditions.
 
@@ -114,14 +116,20 @@ def items(
         noise: draw x from p(x | z) instead of showing its mean; kinds without a mean always draw.
         seed: of that draw; item i's noise depends on (seed, i) only.
         guidance: as in `latents`.
+        temperature, nucleus: of symbols that are drawn, as `Distribution.tempered` has them.
+
+    Raises UsageError for a nucleus where no symbols are drawn.
     """
+    if nucleus != 1 and run.model.likelihood.shown != "draw":
+        raise UsageError("nucleus is for texts and labels, whose symbols are drawn: leave it out here")
     made: list[Any] = []
     with evaluating(run):
         for start, context in _contexts(run, given, len(z), guidance):
             part = z[start : start + CHUNK].to(device_of(run))
             whole = torch.cat([part, part[-1:].expand(CHUNK - len(part), -1)])
             stream = noise_of_pixels(seed, range(start, start + CHUNK))
-            x = shown(run.model.decode(whole, context), noise, stream)
+            p = run.model.decode(whole, context).tempered(temperature, nucleus)
+            x = shown(p, noise, stream)
             made += [run.kind.unpack(array) for array in run.kind.stored(x[: len(part)])]
     return made
 

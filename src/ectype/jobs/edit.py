@@ -189,11 +189,11 @@ def _edited(
     """Batches of items, their reconstructions and what is edited, each (B, *form), on the CPU."""
     from dataclasses import replace
 
-    from ectype.jobs.decoding import evaluating, noise_of_pixels, shown
+    from ectype.jobs.decoding import evaluating
     from ectype.jobs.inputs import codes, device_of, tensors_of
 
     device = device_of(run)
-    for at, batch in zip(items.indices.split(256), items.batches(256), strict=True):
+    for batch in items.batches(256):
         with evaluating(run):
             batch = batch.to(device)
             changed = replace(
@@ -203,7 +203,6 @@ def _edited(
             )
             context, other = model.condition(batch), model.condition(changed)
             z = codes(model, batch, context, refine)
-            stream = noise_of_pixels(0, at.tolist())
-            back = shown(model.decode(z, context), False, stream)
-            new = shown(model.decode(z + shift.to(z), other), False, stream)
+            back = model.decode(z, context).mean
+            new = model.decode(z + shift.to(z), other).mean
         yield batch.known.cpu(), back.cpu(), new.cpu()

@@ -98,16 +98,45 @@ def evaluate(
 
 
 def _read(run: Run, items: Items, home: Data | None, samples: int, seed: int) -> list[Score]:
-    """What only a model that can read has: bounds where there is a density, and fidelity."""
+    """What a model says of items: their likelihood or bounds on it, and of one that can read, fidelity."""
     from ectype.jobs.reconstruct import there_and_back
     from ectype.metrics.fidelity import fidelity_of
     from ectype.models import Autoencoder
 
+    if run.model.exact:
+        return _exact(run, items)
     if not isinstance(run.model, Autoencoder):
         return []
     scores = _bounded(run, run.model, items, samples, seed) if run.model.bounded else []
     pairs = there_and_back(run, run.model, items, seed=seed)
     return scores + fidelity_of(run.kind, pairs, mean=mean_item(home), split=items.split)
+
+
+def _exact(run: Run, items: Items) -> list[Score]:
+    """The negative log-likelihood of items, whole and by value, by a model that has it exactly."""
+    import torch
+
+    from ectype.jobs.decoding import evaluating
+    from ectype.jobs.inputs import device_of
+    from ectype.metrics import Score, mean_error
+
+    with evaluating(run):
+        rows = [run.model.loss(b.to(device_of(run))).each.double().cpu() for b in items.batches()]
+    nats = torch.cat(rows)
+    bits = nats / (_sites(items) * math.log(2))
+    found: list[tuple[str, Tensor, str]] = [("nll", nats, "nats"), ("bits/dim", bits, "bits")]
+    scores = []
+    for name, each, unit in found:
+        value, error = mean_error(each)
+        scores.append(Score(name, value, unit, "lower", len(each), items.split, error=error, least=LEAST))
+    return scores
+
+
+def _sites(items: Items) -> float:
+    """How many values of an item are there, on average: of a text its symbols and its end."""
+    seen = [b.seen for b in items.batches()]
+    known = [int(s.sum()) for s in seen if s is not None]
+    return sum(known) / len(items.indices) if known else items.data.kind.shape.sites
 
 
 def _bounded(run: Run, model: Autoencoder, items: Items, samples: int, seed: int) -> list[Score]:
@@ -124,7 +153,7 @@ def _bounded(run: Run, model: Autoencoder, items: Items, samples: int, seed: int
         found,
         items.split,
         seed=seed,
-        sites=run.kind.shape.sites,
+        sites=_sites(items),
         discrete=model.likelihood.discrete,
         note=f"log p(x | {known}) of items that have it" if known else "",
     )
@@ -134,7 +163,7 @@ def _bounded(run: Run, model: Autoencoder, items: Items, samples: int, seed: int
 
 
 def bound_scores(
-    found: Bounds, split: str, *, seed: int, sites: int, discrete: bool, note: str = ""
+    found: Bounds, split: str, *, seed: int, sites: float, discrete: bool, note: str = ""
 ) -> list[Score]:
     """Bounds as scores: mean over the items ± its standard error.
 
@@ -142,7 +171,7 @@ def bound_scores(
         found: per-item bounds.
         split: which part of the data they are of.
         seed: of the noise.
-        sites: values per item; bits/dim = -bound / (sites · log 2).
+        sites: values per item, on average; bits/dim = -bound / (sites · log 2).
         discrete: whether log p(x) is a probability; a density has no bits/dim.
         note: what else a reader has to know.
     """

@@ -39,12 +39,21 @@ def opened(run: Run | str | Path) -> Run:
 def reader(run: Run) -> Autoencoder:
     """The run's model, or with its inversion, as one that can read items.
 
-    Raises UsageError where it cannot read and was not inverted, ModelFileError for a damaged inversion.
+    Raises UsageError where it has no codes, and where it cannot read and was not inverted; ModelFileError for
+    a damaged inversion.
     """
     from ectype.jobs.inversions import load
     from ectype.models import Autoencoder
 
+    check_coded(run)
     return run.model if isinstance(run.model, Autoencoder) else load(run)
+
+
+def check_coded(run: Run) -> None:
+    """Raise UsageError for a model without a latent."""
+    if not run.model.coded:
+        name = run.spec.get("model", "model")
+        raise UsageError(f"this {name} has no codes: it only samples and weighs items; train a vae or an ae")
 
 
 def codes(model: Autoencoder, batch: Batch, context: Context | None, refine: int = 0) -> Tensor:

@@ -51,18 +51,19 @@ def interpolate(
     an item cannot be read, OutputError where `out` cannot be written.
     """
     from ectype.jobs import decoding
-    from ectype.jobs.inputs import opened
+    from ectype.jobs.inputs import check_coded, opened
 
     if steps < 2:
         raise UsageError(f"steps is at least 2, the two ends, not {steps}")
     if out is not None:
         outputs.refuse(out, overwrite)
     run = opened(run)
+    check_coded(run)
     if first is None:
         ends = decoding.latents(run, 2, given=given, seed=seed)
     else:
         ends = _ends(run, first, second, given, refine)
-    items = decoding.items(run, path(ends, steps, mode), given=given)
+    items = decoding.items(run, path(ends, steps, mode), given=given, temperature=0.0)
     if out is not None and out.suffix.lower() == ".png":
         outputs.write(out, run.kind.sheet(items, steps).save, overwrite=overwrite)
     elif out is not None:

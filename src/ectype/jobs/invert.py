@@ -89,12 +89,14 @@ def _new(run: Run, seed: int) -> Inverted:
     import torch
 
     from ectype.jobs import inversions
+    from ectype.jobs.inputs import check_coded
     from ectype.models import Autoencoder
     from ectype.models.inversion import Inverted
 
     if isinstance(run.model, Autoencoder):
         name = run.spec.get("model", "model")
         raise UsageError(f"this {name} has an encoder of its own: encode and reconstruct work as it is")
+    check_coded(run)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         encoder = inversions.made(run, inversions.described(run))

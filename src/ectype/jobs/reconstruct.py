@@ -98,7 +98,7 @@ def there_and_back(
         refine: steps by which codes are moved to where they give the items back best; 0: none.
         seed: of that noise; that of item i depends on (seed, i) only.
     """
-    from ectype.jobs.decoding import evaluating, shown
+    from ectype.jobs.decoding import evaluating
     from ectype.jobs.inputs import codes, device_of
     from ectype.noise import PerItem, mix
 
@@ -111,7 +111,8 @@ def there_and_back(
                 z = model.posterior(batch.x, context, batch.seen).draw(stream)
             else:
                 z = codes(model, batch, context, refine)
-            x = shown(model.decode(z, context), noise, stream)
+            p = model.decode(z, context)
+            x = p.draw(stream) if noise else p.mean
         yield batch.known.cpu(), x.cpu()
 
 

@@ -26,6 +26,7 @@ def sample(
     seed: int = 0,
     temperature: float = 1.0,
     truncation: float | None = None,
+    nucleus: float = 1.0,
     guidance: float = 1.0,
     noise: bool = False,
     out: Path | None = None,
@@ -45,9 +46,12 @@ def sample(
             file called as its column file, name or id says.
         each: a condition with named values, such as label: items of every class, one row of the sheet each.
         seed: another seed, other items.
-        temperature: below 1 nearer to the typical item, above 1 further from it.
+        temperature: below 1 nearer to the typical item, above 1 further from it; of texts and labels also
+            what their symbols are drawn with: at 0 the most probable one.
         truncation: no number of z further from the normal prior's mean than this many of its standard
             deviations; lower is more typical and less varied, 0.5 to 2 is usual.
+        nucleus: share of the probability that each symbol of a text is drawn from, the most probable ones
+            first; 0.9 leaves out unlikely slips.
         guidance: how strongly conditions act: above 1 more than as trained, and less varied; 0 not at all.
         noise: draw from p(x | z) instead of showing its mean.
         out: folder for one file each and a contact sheet, or one .png (the sheet) or .npz (arrays).
@@ -69,6 +73,7 @@ def sample(
     for _, conditions, number in parts:
         under: dict[str, Any] = {"given": conditions, "seed": seed, "guidance": guidance}
         z = decoding.latents(run, number, temperature=temperature, truncation=truncation, **under)
+        under |= {"temperature": temperature, "nucleus": nucleus}
         items += decoding.items(run, z, noise=noise, **under)
     if out is not None:
         row = None if many == 1 or (single and each is None) else many

@@ -48,6 +48,16 @@ class Kind(ABC):
         """The catalog's likelihood that suits it when the user names none."""
 
     @property
+    def latent(self) -> int | None:
+        """Numbers in a code that suit it when the user names none; None: by the size of an item."""
+        return None
+
+    @property
+    def usual(self) -> dict[str, object]:
+        """Options of the parts that suit it when the user names none."""
+        return {}
+
+    @property
     def likelihood_options(self) -> dict[str, object]:
         """What a likelihood has to know about the data, such as how many levels a pixel has."""
         return {}

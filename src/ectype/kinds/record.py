@@ -128,7 +128,18 @@ class Record(Kind):
         return torch.cat(rows, 1)
 
     def seen(self, stored: Tensor) -> Tensor:
-        return self.values_of(stored[:, -len(self.parts) :] > 0)
+        there = stored[:, -len(self.parts) :] > 0
+        pieces = zip(self.parts.values(), self._pieces(stored.cpu().numpy()), strict=True)
+        own = [kind.seen(torch.from_numpy(piece)) for kind, piece in pieces]
+        if all(one is None for one in own):
+            return self.values_of(there)
+        rows = [
+            there[:, i : i + 1].expand(-1, kind.shape.sites)
+            if (one := own[i]) is None
+            else one.reshape(len(stored), -1).to(there.device) & there[:, i : i + 1]
+            for i, kind in enumerate(self.parts.values())
+        ]
+        return torch.cat(rows, 1)
 
     def values_of(self, parts: Tensor) -> Tensor:
         """One value per part (B, parts) as the same for each of the part's values, (B, values)."""

@@ -38,6 +38,17 @@ class Distribution(ABC):
     def draw(self, noise: Noise = None) -> Tensor:
         """One x per batch entry (B, *form), all randomness from `noise`."""
 
+    def tempered(self, temperature: float = 1.0, nucleus: float = 1.0) -> Distribution:
+        """The same where symbols are drawn with less or more courage; others stay as they are.
+
+        Arguments:
+            temperature: below 1 probable symbols become more so, above 1 less.
+            nucleus: share of the probability that is drawn from, the most probable symbols first.
+
+        Raises UsageError for numbers out of range.
+        """
+        return self
+
     def show(self, noise: Noise = None) -> Tensor:
         """What stands for it where one x is shown (B, *form): the mean, or a draw where there is none."""
         return self.mean

@@ -1,4 +1,4 @@
-"""Categorical: one of V values per site, V logits each.
+"""Categorical: one of V values per site, V logits each, or a text that a writer writes.
 
 log p(x = v) = l_v - log sum_w exp l_w
 """
@@ -13,6 +13,7 @@ from torch.nn import functional as F
 
 from ectype.errors import UsageError
 from ectype.likelihoods import Distribution, Likelihood
+from ectype.likelihoods.written import Writer, WrittenDistribution, check_courage, inside
 from ectype.noise import Noise, uniform
 from ectype.shapes import Shape, Tokens
 
@@ -31,6 +32,11 @@ class CategoricalDistribution(Distribution):
         # Gumbel-max: the argmax of log p + Gumbel noise is a draw from p
         u = uniform(self.log_p.shape, noise, self.log_p.device).clamp(1e-20, 1 - 1e-7)
         return (self.log_p - torch.log(-torch.log(u))).argmax(-1)
+
+    def tempered(self, temperature: float = 1.0, nucleus: float = 1.0) -> CategoricalDistribution:
+        check_courage(temperature, nucleus)
+        # at 0 the most probable one is left
+        return CategoricalDistribution(inside(self.log_p / max(temperature, 1e-6), nucleus))
 
     def show(self, noise: Noise = None) -> Tensor:
         return self.draw(noise)
@@ -58,5 +64,7 @@ class Categorical(Likelihood):
             raise UsageError(f"categorical needs tokens, and this data is a {type(shape).__name__}")
         self.numbers = (*shape.size, shape.vocabulary)
 
-    def forward(self, h: Tensor) -> CategoricalDistribution:
+    def forward(self, h: Tensor | Writer) -> CategoricalDistribution | WrittenDistribution:
+        if isinstance(h, Writer):
+            return WrittenDistribution(h, self.shape.sites)
         return CategoricalDistribution(h.float())

@@ -49,6 +49,9 @@ class ProductDistribution(Distribution):
         pieces = [of(part) for part in self.parts]
         return torch.cat([piece.reshape(len(piece), -1).float() for piece in pieces], 1)
 
+    def tempered(self, temperature: float = 1.0, nucleus: float = 1.0) -> ProductDistribution:
+        return ProductDistribution(self.shape, [part.tempered(temperature, nucleus) for part in self.parts])
+
     def draw(self, noise: Noise = None) -> Tensor:
         return self._joined(lambda part: part.draw(noise))
 

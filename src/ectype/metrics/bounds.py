@@ -22,6 +22,7 @@ from ectype.errors import DataError, UsageError
 from ectype.hardware import computing, is_convolutional
 from ectype.models import Autoencoder
 from ectype.noise import PerItem
+from ectype.shapes import Tokens
 
 _VALUES = 600_000  # decoded numbers per chunk; from 4 million on, page faults double the time
 _ITEMS = 16  # items per chunk when K is large: each costs one call for its noise
@@ -71,7 +72,7 @@ def bounds(
     rows: list[Tensor] = []
     start = 0
     for batch in batches:
-        for part in _parts(batch, model.likelihood.shape.sites, samples):
+        for part in _parts(batch, _values(model), samples):
             index = range(start, start + len(part)) if part.index is None else part.index.tolist()
             start += len(part)
             with computing(is_convolutional(model), part.x.device, precision):
@@ -80,6 +81,12 @@ def bounds(
         raise DataError("there are no items to evaluate")
     elbo, iwae, distortion, kl = torch.cat(rows, 1)
     return Bounds(elbo, iwae, distortion, kl, samples)
+
+
+def _values(model: Autoencoder) -> int:
+    """Decoded numbers of one item; of a symbol there are as many as the vocabulary has symbols."""
+    shape = model.likelihood.shape
+    return shape.sites * shape.vocabulary if isinstance(shape, Tokens) else shape.sites
 
 
 def _chunk(sites: int, samples: int) -> int:
@@ -109,7 +116,7 @@ def _bounds_of_part(model: Autoencoder, batch: Batch, samples: int, noise: PerIt
     n = len(batch)
     context = model.condition(batch)
     q = model.posterior(batch.x, context, batch.seen)
-    chunk = _chunk(model.likelihood.shape.sites, samples)
+    chunk = _chunk(_values(model), samples)
     largest = torch.full((n,), -math.inf, device=batch.x.device)
     total = torch.zeros(n, device=batch.x.device)  # sum of w_k / exp(largest)
     elbo, distortion, kl = (torch.zeros(n, device=batch.x.device) for _ in range(3))

@@ -128,7 +128,7 @@ def fidelity_of(
     middle = None if mean is None else kind.shape.split(mean[None])
     scores = []
     for i, (name, part) in enumerate(kind.parts.items()):
-        there = [(x[i], y[i], ~x[i].isnan().reshape(len(x[i]), -1).any(1)) for x, y in held]
+        there = [(x[i], y[i], ~x[i].isnan().reshape(len(x[i]), -1).all(1)) for x, y in held]
         if not any(bool(known.any()) for _, _, known in there):
             continue
         rows = ((x[known], y[known]) for x, y, known in there)
@@ -142,7 +142,7 @@ def _right(pairs: Iterable[tuple[Tensor, Tensor]], *, split: str, seed: int | No
     """Shares of tokens (B, *size) and of items that come back; of texts as far as the original goes."""
     symbols, whole = [], []
     for x, y in pairs:
-        x, y = (t.detach().cpu().long().reshape(len(t), -1) for t in (x, y))
+        x, y = (t.detach().cpu().nan_to_num(PADDING).long().reshape(len(t), -1) for t in (x, y))
         # what stands after a text's end says nothing; a label has no end
         counted = (x != PADDING) if x.shape[1] > 1 else torch.ones_like(x, dtype=torch.bool)
         right = (x == y) & counted

@@ -111,6 +111,12 @@ class Model(nn.Module, ABC):
     bounded: bool = False
     """True when `infer` gives densities, so that a bound on log p(x) exists."""
 
+    coded: bool = True
+    """Whether an item has a latent; only what writes step by step can do without, and z is (B, 0) then."""
+
+    exact: bool = False
+    """True when the loss of an item is its exact negative log-likelihood."""
+
     adversarial: bool = False
     """True when a loss says nothing about quality, because it depends on how good the other player is."""
 
@@ -184,6 +190,16 @@ class Model(nn.Module, ABC):
     @abstractmethod
     def latents(self, n: int, context: Context | None = None) -> Distribution:
         """p(z | c) for `n` items."""
+
+    def reconstruction(self, p: Distribution, batch: Batch, k: int = 1) -> Tensor:
+        """log p(x | z, c) of K samples per item, (K·B,) nats; unseen sites weigh nothing."""
+        x, seen = batch.x, batch.seen
+        if seen is not None:
+            # whatever stands at an unseen site, NaN included: its gradient is 0 * NaN otherwise
+            sites = seen.unsqueeze(1) if seen.dim() < x.dim() else seen
+            x = torch.where(sites.bool(), x, torch.zeros_like(x))
+            seen = seen.repeat(k, *(1 for _ in seen.shape[1:]))
+        return each(p.log_prob_of(x, k), seen)
 
     def made(self, batch: Batch, noise: Noise = None) -> Tensor:
         """New items (B, *form) under the batch's conditions, as they are shown."""
@@ -269,13 +285,3 @@ class Autoencoder(Model, ABC):
             from ectype.models.settling import fit_prior
 
             fit_prior(self, train, select)
-
-    def reconstruction(self, p: Distribution, batch: Batch, k: int = 1) -> Tensor:
-        """log p(x | z, c) of K samples per item, (K·B,) nats; unseen sites weigh nothing."""
-        x, seen = batch.x, batch.seen
-        if seen is not None:
-            # whatever stands at an unseen site, NaN included: its gradient is 0 * NaN otherwise
-            sites = seen.unsqueeze(1) if seen.dim() < x.dim() else seen
-            x = torch.where(sites.bool(), x, torch.zeros_like(x))
-            seen = seen.repeat(k, *(1 for _ in seen.shape[1:]))
-        return each(p.log_prob_of(x, k), seen)

@@ -52,6 +52,7 @@ class VAE(Autoencoder):
     """
 
     default_prior = "flow"
+    usual = {"skip": 0.3}
     per_latent = 2
     bounded = True
 

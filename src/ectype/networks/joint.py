@@ -21,6 +21,7 @@ from torch import Tensor, nn
 from ectype.catalog import find
 from ectype.context import NO_PORTS, Context, Ports
 from ectype.errors import UsageError
+from ectype.networks import parallel
 from ectype.networks.blocks import activation_called
 from ectype.shapes import Joint, Shape, Tokens
 
@@ -32,8 +33,14 @@ _TAKES = {
 }
 
 
+def _decoder(network: str) -> Any:
+    """The decoder of a part; what goes by its own beginning would leave z to the other parts."""
+    found = find("networks", network).Decoder
+    return parallel.Decoder if found.writes else found
+
+
 def _sized(network: str, **sizes: object) -> dict[str, Any]:
-    """Of the sizes those that a network takes."""
+    """Of the sizes those that a part's network takes."""
     return {name: sizes[name] for name in _TAKES.get(network, ())}
 
 
@@ -116,6 +123,8 @@ class Decoder(nn.Module):
         forms: of the numbers of each part; the likelihood supplies them.
     """
 
+    writes = False
+
     def __init__(
         self,
         latent: int,
@@ -137,7 +146,7 @@ class Decoder(nn.Module):
         self.first, self.second = nn.Linear(latent, joined), nn.Linear(joined, joined)
         self.activation = activation_called(activation)
         self.parts = nn.ModuleList(
-            find("networks", network).Decoder(
+            _decoder(network)(
                 joined,
                 tuple(form),
                 context=context,

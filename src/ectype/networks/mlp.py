@@ -90,6 +90,8 @@ class Decoder(nn.Module):
         hidden: as the encoder's, first to last; the decoder mirrors them.
     """
 
+    writes = False
+
     def __init__(
         self,
         latent: int,

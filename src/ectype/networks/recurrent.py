@@ -2,11 +2,12 @@
 
     x (B, T) ─ embedding ─ GRU, forwards and backwards ─→ states (B, T, 2C) ─ linear ─→ tokens
                                                             └─ mean over the text ─ linear ─→ out
-    z ─ linear, beside an embedding of each position ─ GRU, both ways ─ linear ─→ logits (B, T, V)
+    z ─ linear ─→ first ─→ state before the first symbol
+                    └─ beside the embedding of what was written last ─ GRU ─ linear ─→ logits of the next
 
-The decoder emits all symbols at once, each independent of the others given z. Id 0 is padding: it is never
-read, so how far a text is padded changes nothing. Cho et al. 2014, "Learning phrase representations using
-RNN encoder-decoder for statistical machine translation", equations 5 to 8.
+Id 0 is padding: it is never read, so how far a text is padded changes nothing. Cho et al. 2014, "Learning
+phrase representations using RNN encoder-decoder for statistical machine translation", equations 5 to 8;
+z enters at every step, or a network that knows what it wrote would soon do without it.
 """
 
 from __future__ import annotations
@@ -20,10 +21,35 @@ from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from ectype.context import NO_PORTS, Context, Ports
 from ectype.errors import UsageError
+from ectype.likelihoods.written import Writer, delayed
 from ectype.networks.blocks import Entrance, checked_share
 from ectype.shapes import Shape, Tokens
 
 PADDING = 0
+
+
+def embedded_in(embedding: nn.Embedding, x: Tensor) -> tuple[Tensor, Tensor]:
+    """Embedded symbols (B, T, C) and mask (B, T) of texts, hard (B, T) or soft one-hots (B, T, V).
+
+    T becomes the longest text's length in the batch, so that what a batch costs is what there is to read.
+    """
+    soft = x.dim() == 3
+    mask = (x.argmax(2) if soft else x) != PADDING
+    there = mask.any(0).nonzero()
+    steps = int(there[-1]) + 1 if len(there) else 1
+    x, mask = x[:, :steps], mask[:, :steps]
+    return x @ embedding.weight if soft else embedding(x), mask
+
+
+def skipped(x: Tensor, share: float, training: bool) -> Tensor:
+    """Symbols (B, T) of which a share became padding while training.
+
+    Bowman et al. 2016, "Generating sentences from a continuous space", section 3.2: what a network cannot
+    read in its own beginning it has to read in z.
+    """
+    if not (training and share > 0):
+        return x
+    return torch.where(torch.rand(x.shape, device=x.device) < share, PADDING, x)
 
 
 @final
@@ -77,26 +103,30 @@ class Encoder(nn.Module):
 
         T becomes the longest text's length in the batch.
         """
-        soft = x.dim() == 3
-        mask = (x.argmax(2) if soft else x) != PADDING
-        length = mask.sum(1)
-        steps = max(1, int(length.max()))
-        x, mask = x[:, :steps], mask[:, :steps]
+        embedded, mask = embedded_in(self.embedding, x)
+        # from the last symbol backwards: a symbol that is not known may stand before others
+        order = torch.arange(1, mask.shape[1] + 1, device=mask.device)
         # a text without symbols is read as one step of padding: there is no empty sequence to pack
-        embedded = x @ self.embedding.weight if soft else self.embedding(x)
-        packed = pack_padded_sequence(
-            embedded, length.clamp(min=1).cpu(), batch_first=True, enforce_sorted=False
-        )
-        states, _ = pad_packed_sequence(self.gru(packed)[0], batch_first=True, total_length=steps)
+        length = (mask * order).amax(1).clamp(min=1).cpu()
+        packed = pack_padded_sequence(embedded, length, batch_first=True, enforce_sorted=False)
+        states, _ = pad_packed_sequence(self.gru(packed)[0], batch_first=True, total_length=mask.shape[1])
         return self.dropout(states), mask
 
 
 @final
 class Decoder(nn.Module):
-    """z (B, latent) to the logits of every symbol (B, T, V).
+    """z (B, latent) to a `Writer` of texts; without a latent z is (B, 0).
 
-    Arguments: as the encoder's.
+    Arguments:
+        latent: D, or 0.
+        numbers: T and V.
+        units: of the recurrent network.
+        layers: one upon the other.
+        dropout: share of the states silenced at each training step.
+        skip: share of its own symbols that it cannot read at each training step.
     """
+
+    writes = True
 
     def __init__(
         self,
@@ -107,21 +137,55 @@ class Decoder(nn.Module):
         units: int = 128,
         layers: int = 1,
         dropout: float = 0.0,
+        skip: float = 0.0,
     ) -> None:
         super().__init__()
         if len(numbers) != 2:
             raise UsageError(f"recurrent writes texts, not items of form {tuple(numbers)}; use mlp")
-        self.positions = nn.Parameter(torch.randn(numbers[0], units) * 0.1)
-        self.tail = nn.Linear(latent, units)
+        self.embedding = nn.Embedding(numbers[1], units)
+        self.tail = nn.Linear(latent, units) if latent else None
+        self.start = nn.Parameter(torch.zeros(units))
         self.first = Entrance(context, units)
-        self.gru = nn.GRU(units, units, layers, batch_first=True, bidirectional=True)
+        self.state = nn.Linear(units, layers * units)
+        self.gru = nn.GRU(units, units, layers, batch_first=True)
         self.dropout = nn.Dropout(checked_share(dropout))
-        self.last = Entrance(context, 2 * units)
-        self.head = nn.Linear(2 * units, numbers[1])
+        self.last = Entrance(context, units)
+        self.head = nn.Linear(units, numbers[1])
+        self.layers = layers
+        self.skip = checked_share(skip)
 
-    def forward(self, z: Tensor, context: Context | None = None) -> Tensor:
-        start = self.first(self.tail(z.flatten(1)), context)
-        states, _ = self.gru(start.unsqueeze(1) + self.positions)
+    def forward(self, z: Tensor, context: Context | None = None) -> Writer:
+        start = self.start.expand(len(z), -1)
+        start = start if self.tail is None else start + self.tail(z.flatten(1))
+        return _Writing(self, self.first(start, context), context)
+
+    def written(self, embedded: Tensor, state: Tensor, context: Context | None) -> tuple[Tensor, Tensor]:
+        """Embedded symbols (B, T, C) after a state (layers, B, C) to logits (B, T, V) and the state after."""
+        states, state = self.gru(embedded, state)
         states = self.last(states.transpose(1, 2), context).transpose(1, 2)
-        out: Tensor = self.head(self.dropout(states))
-        return out
+        return self.head(self.dropout(states)), state
+
+
+@final
+class _Writing(Writer):
+    """Texts by a `Decoder`, which begins with `first` (B, C) at every step."""
+
+    def __init__(self, network: Decoder, first: Tensor, context: Context | None) -> None:
+        super().__init__(len(first), first.device)
+        self.network = network
+        self.first = first
+        self.context = context
+
+    def logits(self, x: Tensor) -> Tensor:
+        known = skipped(delayed(x), self.network.skip, self.network.training)
+        embedded = self.network.embedding(known) + self.first.unsqueeze(1)
+        return self.network.written(embedded, self.start(), self.context)[0]
+
+    def start(self) -> Tensor:
+        state = torch.tanh(self.network.state(self.first))
+        return state.unflatten(1, (self.network.layers, -1)).transpose(0, 1).contiguous()
+
+    def step(self, symbol: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
+        embedded = (self.network.embedding(symbol) + self.first).unsqueeze(1)
+        logits, state = self.network.written(embedded, state, self.context)
+        return logits.squeeze(1), state

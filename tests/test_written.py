@@ -1,0 +1,205 @@
+"""Texts that are written symbol by symbol: every network, by what has to hold for each."""
+
+from __future__ import annotations
+
+import itertools
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from ectype.catalog import NETWORKS, find
+from ectype.context import Context, Ports
+from ectype.errors import UsageError
+from ectype.likelihoods.categorical import Categorical, CategoricalDistribution
+from ectype.likelihoods.written import END, WrittenDistribution, delayed
+from ectype.noise import PerItem
+from ectype.shapes import Tokens
+
+NAMES = [name for name in NETWORKS if find("networks", name).Decoder.writes]
+over_networks = pytest.mark.parametrize("name", NAMES)
+SIZES: dict[str, dict[str, Any]] = {
+    "recurrent": {"units": 8, "layers": 2},
+    "transformer": {"width": 8, "heads": 2, "layers": 2},
+}
+V, T, D, WIDTH = 6, 9, 4, 5
+
+
+def context(n: int, seed: int = 0) -> Context:
+    noise = torch.Generator().manual_seed(seed)
+    mask = torch.tensor([True, True, False]).expand(n, 3)
+    vector, tokens = torch.randn(n, WIDTH, generator=noise), torch.randn(n, 3, WIDTH, generator=noise)
+    return Context(vector, tokens, mask)
+
+
+def decoder(name: str, latent: int = D, *, length: int = T, vocabulary: int = V, **options: Any) -> nn.Module:
+    """A decoder none of whose layers is zero, in eval mode."""
+    torch.manual_seed(1)
+    ports = Ports(WIDTH, tokens=True)
+    network: nn.Module = find("networks", name).Decoder(
+        latent, (length, vocabulary), context=ports, **{**SIZES.get(name, {}), **options}
+    )
+    with torch.no_grad():
+        for p in network.parameters():
+            p += 0.2 * torch.randn(p.shape)
+    return network.eval()
+
+
+def written(name: str, n: int = 3, **options: Any) -> WrittenDistribution:
+    length, vocabulary = options.get("length", T), options.get("vocabulary", V)
+    z = torch.randn(3, D, generator=torch.Generator().manual_seed(2))[:n]
+    p = Categorical(Tokens(vocabulary, (length,)))(decoder(name, **options)(z, context(3)[:n]))
+    assert isinstance(p, WrittenDistribution)
+    return p
+
+
+def texts(n: int = 3) -> Tensor:
+    """Texts of different lengths with their end and padding."""
+    x = torch.randint(2, V, (n, T), generator=torch.Generator().manual_seed(3))
+    for i in range(n):
+        x[i, 3 + 2 * i % 6] = END
+        x[i, 4 + 2 * i % 6 :] = 0
+    return x
+
+
+@over_networks
+@torch.no_grad()
+def test_what_comes_later_changes_nothing_before(name: str) -> None:
+    writer, x = written(name).writer, torch.randint(2, V, (3, T))
+    whole = writer.logits(x)
+    assert whole.shape == (3, T, V)
+    for t in range(T):
+        changed = x.clone()
+        changed[:, t] = 2 + (x[:, t] - 1) % (V - 2)
+        other = writer.logits(changed)
+        assert torch.equal(other[:, : t + 1], whole[:, : t + 1])
+        if t + 1 < T:
+            assert not torch.equal(other[:, t + 1], whole[:, t + 1])
+
+
+@over_networks
+@torch.no_grad()
+def test_step_by_step_is_the_same_as_all_at_once(name: str) -> None:
+    writer, x = written(name).writer, torch.randint(0, V, (3, T))
+    whole, state = writer.logits(x), writer.start()
+    for t, symbol in enumerate(delayed(x).unbind(1)):
+        logits, state = writer.step(symbol, state)
+        assert torch.allclose(logits, whole[:, t], atol=1e-5)
+
+
+@over_networks
+@torch.no_grad()
+def test_the_probabilities_of_all_texts_sum_to_one(name: str) -> None:
+    length, vocabulary = 3, 4
+    every = []
+    for symbols in itertools.chain.from_iterable(
+        itertools.product(range(2, vocabulary), repeat=k) for k in range(length + 1)
+    ):
+        ended = [*symbols, END][:length]  # what fills all there is room for need not end
+        every.append(ended + [0] * (length - len(ended)))
+    x = torch.tensor(every)
+    torch.manual_seed(0)
+    z = torch.randn(1, D).expand(len(x), -1)
+    network = decoder(name, length=length, vocabulary=vocabulary)
+    p = Categorical(Tokens(vocabulary, (length,)))(network(z, context(1).repeat(len(x))))
+    assert float(p.log_prob(x).sum(1).exp().sum()) == pytest.approx(1, abs=1e-5)
+
+
+@over_networks
+@torch.no_grad()
+def test_how_far_a_batch_is_padded_changes_nothing(name: str) -> None:
+    x = nn.functional.pad(texts(), (0, 40))
+    longer = x.clone()
+    longer[2] = torch.randint(2, V, (T + 40,))
+    p = written(name, length=T + 40)
+    assert torch.allclose(p.log_prob(x)[:2], p.log_prob(longer)[:2], atol=1e-5)
+    assert (p.log_prob(x)[x == 0] == 0).all() and (p.log_prob(longer)[2] < 0).all()
+    alone = written(name, n=1, length=T + 40).log_prob(x[:1])
+    assert torch.allclose(alone, p.log_prob(x)[:1], atol=1e-5)
+
+
+@over_networks
+def test_gradients_reach_the_code_and_the_conditions(name: str) -> None:
+    network, given = decoder(name), context(3)
+    z = torch.randn(3, D, requires_grad=True)
+    given.vector.requires_grad_()
+    given.tokens.requires_grad_()
+    p = Categorical(Tokens(V, (T,)))(network(z, given))
+    x = texts()
+    p.log_prob(x).sum().backward()
+    assert z.grad is not None and given.vector.grad is not None and given.tokens.grad is not None
+    assert (z.grad != 0).all() and (given.vector.grad != 0).all()
+    assert (given.tokens.grad[:, :2] != 0).all() and (given.tokens.grad[:, 2] == 0).all()
+    with torch.no_grad():  # z says something about every symbol, however much is known already
+        one, two = (network(torch.randn(3, D), context(3)).logits(x) for _ in range(2))
+    assert (one != two).any(2).all()
+
+
+@over_networks
+@torch.no_grad()
+def test_draws_follow_the_probabilities(name: str) -> None:
+    n = 4000
+    z = torch.randn(1, D, generator=torch.Generator().manual_seed(0)).expand(n, -1)
+    p = Categorical(Tokens(V, (T,)))(decoder(name)(z, context(1).repeat(n)))
+    first = torch.softmax(p.writer.logits(torch.full((n, 1), END))[0, 0, 1:].double(), 0)
+    x = p.draw(torch.Generator().manual_seed(1))
+    found = torch.bincount(x[:, 0], minlength=V)[1:] / n
+    assert (found - first).abs().max() < 4 * 0.5 / n**0.5
+    ends = (x == END).cumsum(1) - (x == END).long()
+    assert (x[ends > 0] == 0).all() and ((x == 0) == (ends > 0)).all()  # one end, then nothing but padding
+    cold, top = p.tempered(0.0).draw(None), p.tempered(nucleus=1e-6).draw(None)
+    assert torch.equal(cold, p.mode) and torch.equal(top, p.mode) and torch.equal(p.mean, p.mode)
+    bold = p.tempered(0.5).draw(torch.Generator().manual_seed(1))
+    halved = torch.softmax(first.log() / 0.5, 0)
+    found = torch.bincount(bold[:, 0], minlength=V)[1:] / n
+    assert (found - halved).abs().max() < 4 * 0.5 / n**0.5
+
+
+@over_networks
+@torch.no_grad()
+def test_a_draw_does_not_depend_on_how_long_others_are(name: str) -> None:
+    x = written(name, n=3).draw(PerItem(0, range(3)))
+    z = torch.randn(3, D, generator=torch.Generator().manual_seed(2))
+    one = Categorical(Tokens(V, (T,)))(decoder(name)(z[1:2], context(3)[1:2]))
+    assert torch.equal(one.draw(PerItem(0, [1])), x[1:2])
+
+
+@over_networks
+def test_skipped_symbols_are_not_read(name: str) -> None:
+    network = decoder(name, skip=0.999999).train()
+    z = torch.randn(2, D)
+    one, two = (network(z, context(2)).logits(torch.randint(2, V, (2, T))) for _ in range(2))
+    assert torch.equal(one, two)
+    network.eval()
+    one, two = (network(z, context(2)).logits(torch.randint(2, V, (2, T))) for _ in range(2))
+    assert not torch.equal(one, two)
+
+
+@over_networks
+def test_what_cannot_be_written_is_refused(name: str) -> None:
+    with pytest.raises(UsageError, match=f"{name} writes texts, not items of form"):
+        find("networks", name).Decoder(4, (1, 8, 8))
+    with pytest.raises(UsageError, match=r"a share of the units"):
+        decoder(name, skip=1.0)
+    for temperature, nucleus in ((-1.0, 1.0), (1.0, 0.0), (1.0, 1.5)):
+        with pytest.raises(UsageError, match="temperature is 0 or more and nucleus a share"):
+            written(name).tempered(temperature, nucleus)
+
+
+def test_a_nucleus_keeps_the_most_probable_symbols() -> None:
+    p = CategoricalDistribution(torch.tensor([[0.5, 0.3, 0.15, 0.05]]).log().expand(2000, -1))
+    few = p.tempered(nucleus=0.6)
+    assert few.log_p[0].exp().tolist() == pytest.approx([0.625, 0.375, 0, 0])
+    assert set(few.draw(torch.Generator().manual_seed(0)).tolist()) == {0, 1}
+    assert torch.equal(p.tempered(0.0).draw(None), p.mode)
+
+
+@pytest.mark.parametrize("name", NAMES)
+@torch.no_grad()
+def test_the_order_of_a_batch_changes_nothing(name: str) -> None:
+    torch.manual_seed(0)
+    encoder = find("networks", name).Encoder(Tokens(V, (T,)), 4, **SIZES.get(name, {})).eval()
+    x, order = texts(), torch.tensor([2, 0, 1])
+    assert torch.allclose(encoder(x)[order], encoder(x[order]), atol=1e-6)
+    assert torch.allclose(encoder(x)[:1], encoder(x[:1, : int((x[0] > 0).sum())]), atol=1e-6)
