@@ -14,7 +14,8 @@ import torch
 from PIL import Image as Pillow
 
 from ectype.data import archive, pictures
-from ectype.data.reading import read, read_with, reread
+from ectype.data.fitted import read_with
+from ectype.data.reading import read, reread
 from ectype.errors import DataError, MissingExtra, UsageError
 from ectype.kinds.image import Image
 from ectype.kinds.label import Label

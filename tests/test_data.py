@@ -17,7 +17,8 @@ import torch
 from PIL import Image as Pillow
 
 from ectype.data.data import Data
-from ectype.data.reading import read, read_with, reread
+from ectype.data.fitted import read_with
+from ectype.data.reading import read, reread
 from ectype.data.splits import digests, split
 from ectype.errors import UsageError
 from ectype.kinds.image import Image

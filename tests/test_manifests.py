@@ -20,9 +20,10 @@ from ectype.data.asking import asked_for
 from ectype.data.beside import located
 from ectype.data.columns import sort_of
 from ectype.data.data import Data
+from ectype.data.fitted import read_with
 from ectype.data.found import Found
 from ectype.data.joining import rows_of
-from ectype.data.reading import read, read_with, reread
+from ectype.data.reading import read, reread
 from ectype.data.tables import LONGEST, read_table, typed
 from ectype.errors import DataError, UsageError
 from ectype.kinds.image import Image

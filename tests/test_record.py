@@ -13,7 +13,8 @@ from PIL import Image as Pillow
 import ectype as ec
 from ectype.assembly import build
 from ectype.data.data import Data
-from ectype.data.reading import read, read_with, reread
+from ectype.data.fitted import read_with
+from ectype.data.reading import read, reread
 from ectype.errors import DataError, EctypeError, ModelFileError, UsageError
 from ectype.jobs.complete import complete
 from ectype.kinds import restored, state_of

@@ -9,7 +9,8 @@ import pytest
 import torch
 
 from ectype.assembly import build
-from ectype.data.reading import read, read_with
+from ectype.data.fitted import read_with
+from ectype.data.reading import read
 from ectype.errors import DataError, UsageError
 from ectype.jobs.decoding import items, latents
 from ectype.jobs.encode import encode

@@ -130,7 +130,7 @@ def items_of(run: Run, source: Any = None, *, split: str = "test", count: int | 
     Raises UsageError for an unknown split, DataError where there are no items.
     """
     from ectype.data.data import Data
-    from ectype.data.reading import read_with
+    from ectype.data.fitted import read_with
 
     if count is not None and count < 1:
         raise UsageError(f"count is at least 1, not {count}")

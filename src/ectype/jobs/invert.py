@@ -106,7 +106,7 @@ def _new(run: Run, seed: int) -> Inverted:
 def _data(run: Run, source: Any, seed: int) -> Data:
     """The data to learn from, with splits; a source that is named gets new ones, and says so."""
     from ectype.data.data import Data
-    from ectype.data.reading import read_with
+    from ectype.data.fitted import read_with
     from ectype.data.splits import digests, split
     from ectype.data.store import chunks
     from ectype.jobs.inputs import own_data

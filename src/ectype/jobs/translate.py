@@ -125,7 +125,7 @@ def condition_of(run: Run, name: str | None, given: Mapping[str, str]) -> str:
 
 def asked(run: Run, name: str, source: Any, count: int | None) -> Items:
     """The pictures of a source as those of a condition; raises as `items_of`."""
-    from ectype.data.reading import read_with
+    from ectype.data.fitted import read_with
     from ectype.jobs.inputs import GIVEN, Items
     from ectype.kinds.derived import Derived
 

@@ -155,6 +155,8 @@ class Decoder(nn.Module):
     Arguments: as the encoder's.
     """
 
+    writes = False
+
     def __init__(
         self,
         latent: int,

@@ -1,0 +1,115 @@
+"""A user's items by kinds that are fitted already, as a trained model needs them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from ectype.data.asking import Asked, asked_for
+from ectype.data.beside import attach, homes
+from ectype.data.columns import conditions, known
+from ectype.data.data import Condition, Data
+from ectype.data.derived import made
+from ectype.data.found import Found
+from ectype.data.joint import by_kind
+from ectype.data.reading import described
+from ectype.data.series import from_series
+from ectype.data.sources import name_of, open_source
+from ectype.errors import DataError
+from ectype.kinds import Kind
+from ectype.kinds.derived import Derived
+from ectype.kinds.label import Label
+from ectype.kinds.record import Record
+from ectype.kinds.series import Series
+
+
+def read_with(
+    source: Any,
+    kind: Kind,
+    *,
+    conditions: Mapping[str, Kind] | None = None,
+    trained: Mapping[str, Any] | None = None,
+    label_kind: Label | None = None,
+    strict: bool = False,
+    limit: float | None = None,
+    seed: int = 0,
+) -> Data:
+    """A user's items by a kind that is fitted already: all in the split "all".
+
+    Arguments:
+        source: as in `read`.
+        kind: what the items are made to fit: pictures are scaled and converted, rows must have its columns.
+        conditions: kinds by name; items without a known value are read as without that condition.
+        trained: `Data.source` of the data the kinds were fitted to: what lay beside that is looked for under
+            the same name in this source and beside it.
+        label_kind: what label numbers mean; labels it does not know are missing.
+        strict: refuse damaged pictures and missing or unknown labels.
+        limit: gigabytes the data may take in memory.
+        seed: of static binarisation.
+
+    Raises DataError for what cannot be read or does not fit.
+    """
+    where = name_of(source)
+    found = _opened_with(source, kind, trained)
+    wanted = dict(conditions or {})
+    parts = kind.parts if isinstance(kind, Record) else {}
+    beside = [one for one in _beside(source, found, trained) if one.name in {**wanted, **parts}]
+    attach(found, beside, homes(source), where)
+    store = by_kind(found, kind, where, strict=strict, limit=limit, seed=seed)
+    splits = {"all": torch.arange(len(store))}
+    data = described(found, kind, store, splits, strict=strict, where=where, label_kind=label_kind)
+    own = {n: made(c, len(store)) for n, c in wanted.items() if isinstance(c, Derived)}
+    columns = {name: c for name, c in wanted.items() if name not in own}
+    data.given = {**own, **_known(found, columns, where, kind, strict=strict, limit=limit)}
+    data.source = {"path": str(source) if isinstance(source, str | Path) else None}
+    return data
+
+
+def _opened_with(source: Any, kind: Kind, trained: Mapping[str, Any] | None) -> Found:
+    """What the source holds, read as in training: series by the same columns, cut where they were cut."""
+    if not isinstance(kind, Series):
+        return open_source(source)
+    options = (trained or {}).get("options") or {}
+    by, time = options.get("by"), options.get("time")
+    whole = from_series(source, window=None, stride=1, by=by, time=time, seed=0)
+    if kind.varies or (whole.values is not None and whole.values.shape[1] == kind.length):
+        return whole
+    return from_series(source, window=kind.length, stride=kind.length, by=by, time=time, seed=0)
+
+
+def _beside(source: Any, found: Found, trained: Mapping[str, Any] | None) -> list[Asked]:
+    """What was asked for beside the data in training, where the same lies beside this source too."""
+    options = (trained or {}).get("options") or {}
+    named = [*asked_for(options.get("given")), *asked_for(options.get("joint"))]
+    asked = [one for one in named if one.path or one.column not in found.columns]
+    places = homes(source)
+    if places and str(Path(source).expanduser().resolve()) == str((trained or {}).get("absolute")):
+        return asked
+    there = []
+    for one in asked:
+        name = Path(one.path).name if one.path else ""
+        place = next((home / name for home in places if name and (home / name).exists()), None)
+        if place is not None:
+            there.append(replace(one, path=str(place)))
+    return there
+
+
+def _known(
+    found: Found, wanted: Mapping[str, Kind], where: str, item: Kind, *, strict: bool, limit: float | None
+) -> dict[str, Condition]:
+    """The conditions the source has; those it does not have are said, or refused with `strict`."""
+    there = {
+        name: kind
+        for name, kind in wanted.items()
+        if name in found.columns and any(map(known, found.columns[name]))
+    }
+    if len(there) < len(wanted):
+        text = f"has no column for {', '.join(name for name in wanted if name not in there)}"
+        if strict:
+            raise DataError(f"{where}: {text}; complete it, or read without strict")
+        found.notes.append(f"{where} {text}: read without")
+    return conditions(found, there, where, item=item, strict=strict, limit=limit)
