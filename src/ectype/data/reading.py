@@ -14,9 +14,10 @@ from ectype.catalog import DATASETS
 from ectype.data import fitting
 from ectype.data.asking import Asked, asked_for, refuse_twice
 from ectype.data.beside import attach, homes
-from ectype.data.columns import conditions, factors, known, labels
+from ectype.data.columns import conditions, factors, known, labels, sort_of
 from ectype.data.data import Condition, Data
 from ectype.data.derived import derived, made
+from ectype.data.embedding import encoders_for
 from ectype.data.found import Found
 from ectype.data.joint import by_kind, joined
 from ectype.data.pictures import Size
@@ -41,6 +42,7 @@ def read(
     kind: str | None = None,
     given: str | Path | Sequence[str | Path] | None = None,
     joint: str | Path | Sequence[str | Path] | None = None,
+    encoder: str | Sequence[str] | None = None,
     size: Size = None,
     channels: int | None = None,
     bits: int | None = None,
@@ -60,6 +62,8 @@ def read(
             the data (captions.jsonl:name), or a folder with a picture for each item (outline/).
         joint: columns to be made together with the items, such as caption, named as for given; either half
             then completes the other. A column cannot be both.
+        encoder: a Hugging Face network, frozen, that reads a condition, such as caption=owner/name or
+            caption=folder/ (extra `encoders`); each item is read once and kept in the cache.
         size: of pictures in pixels: the longest side, or height and width as 32x48.
         channels: of pictures: 1 grey, 3 colour, 4 colour and alpha.
         bits: of pictures, 1 to 16.
@@ -77,22 +81,20 @@ def read(
     refuse_twice([*asked, *beside])
     shape = {"size": size, "channels": channels, "bits": bits, "binarise": binarise}
     fitted, store, parts, hashes = _stored(found, kind, shape, where, limit=limit, strict=strict, seed=seed)
-    options = {
-        "kind": kind,
-        "given": [str(one) for one in asked] or None,
-        "joint": [str(one) for one in beside] or None,
-        **shape,
-        "strict": strict,
-        "seed": seed,
-    }
     item = fitted
     if beside:
         fitted, store = joined(found, item, store, beside, where, strict=strict, limit=limit)
     data = described(found, fitted, store, parts, strict=strict, where=where)
-    wanted = {one.name: one.kind for one in asked}
-    own = derived(list(wanted), found.columns, fitted, len(data), where)
-    columns = {name: kind for name, kind in wanted.items() if name not in own}
+    own = derived([one.name for one in asked], found.columns, fitted, len(data), where)
+    encoders = encoders_for(encoder, _sorts(found, asked), own)
+    columns = {one.name: encoders.get(one.name, one.kind) for one in asked if one.name not in own}
     data.given = {**own, **conditions(found, columns, where, item=item, strict=strict, limit=limit)}
+    options = {
+        "given": [str(one) for one in asked] or None,
+        "joint": [str(one) for one in beside] or None,
+        "encoder": [f"{name}={one}" for name, one in encoders.items()] or None,
+        **{"kind": kind, **shape, "strict": strict, "seed": seed},
+    }
     data.source = _source(source, options, parts, hashes) | {"conditions": _digest(data)}
     return data
 
@@ -116,6 +118,11 @@ def _stored(
     hashes = digests(chunks(store), seed)
     parts = split(hashes, found.split, found.notes)
     return *fitting.binarise(plain, store, shape["binarise"], seed, where), parts, hashes
+
+
+def _sorts(found: Found, asked: Sequence[Asked]) -> dict[str, str]:
+    """What each condition is: as it was said, or as its column is."""
+    return {one.name: one.kind or sort_of(one.name, found.columns.get(one.name, [])) for one in asked}
 
 
 def _check(kind: str | None, channels: int | None, bits: int | None, binarise: str | None) -> None:
@@ -162,7 +169,7 @@ def _digest(data: Data) -> str:
         total.update(data.store.further.numpy().tobytes())
     for name, condition in data.given.items():
         total.update(name.encode("utf-8", "replace") + condition.present.numpy().tobytes())
-        total.update(condition.stored.contiguous().numpy().tobytes())
+        total.update(condition.kind.source(condition.stored).contiguous().numpy().tobytes())
     return total.hexdigest()
 
 
