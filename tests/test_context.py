@@ -188,6 +188,20 @@ def test_guidance_is_a_line_through_null_and_condition() -> None:
     assert torch.allclose(far, 3 * (one.vector - null.vector), atol=1e-6)
 
 
+def test_a_context_is_shortened_to_the_longest_of_others_and_never_lengthened() -> None:
+    model = conditioner("a")
+    null, one = model({}, {}, 5), model({"a": torch.randn(5, 2)}, {}, 5)
+    reach = torch.maximum(null.vector.norm(dim=1), one.vector.norm(dim=1))
+    for scale in (0.0, 0.4, 1.0):  # between the two nothing is longer than the longer
+        line = one.guided(null, scale)
+        assert torch.allclose(line.within(one, null).vector, line.vector)
+    far = one.guided(null, 9.0)
+    short = far.within(one, null).vector
+    assert torch.allclose(short.norm(dim=1), torch.minimum(reach, far.vector.norm(dim=1)))
+    assert torch.allclose(torch.cosine_similarity(short, far.vector), torch.ones(5))
+    assert (null.within(null).vector == null.vector).all()
+
+
 def test_a_smoothed_vector_is_drawn_while_training_only_and_costs_its_divergence() -> None:
     torch.manual_seed(0)
     model = Conditioner({"a": nn.Linear(2, WIDTH)}, WIDTH, smooth=True)

@@ -49,6 +49,16 @@ def test_the_context_moves_along_a_line(run: ec.Run) -> None:
     torch.testing.assert_close(far - zero, 2.5 * (one - zero))
 
 
+def test_a_generator_is_not_moved_beyond_what_it_was_trained_with() -> None:
+    gan = trained(["label"], "gan")
+    contexts = {s: context_of(gan, {"label": "3"}, 2, s) for s in (0.0, 1.0, 2.5, 50.0)}
+    lengths = {s: c.vector[0].norm().item() for s, c in contexts.items() if c is not None}
+    assert lengths[2.5] <= max(lengths[0.0], lengths[1.0]) * (1 + 1e-5)
+    assert lengths[50.0] == pytest.approx(max(lengths[0.0], lengths[1.0]), rel=1e-5)
+    free = pixels(sample(gan, 5))
+    assert np.array_equal(free, pixels(sample(gan, 5, given={"label": "3"}, guidance=0)))
+
+
 def test_what_guidance_cannot_be(run: ec.Run, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"guidance is 0 or more \(1: as trained\), not -1"):
         sample(run, 1, given={"label": "3"}, guidance=-1)

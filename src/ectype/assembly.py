@@ -229,7 +229,7 @@ def conditioner_for(
         return None
     readers = {name: reader(c.network, c.shape, kind.shape, CONTEXT) for name, c in conditions.items()}
     grids = {name: found.aligned for name, found in readers.items() if isinstance(found, OnGrid)}
-    free = any(c.name == "text" for c in conditions.values())
+    free = any(c.name in ("embedded", "text") for c in conditions.values())
     return Conditioner(readers, CONTEXT, grids=grids, smooth=smooth and free)
 
 

@@ -14,6 +14,7 @@ from ectype.errors import UsageError, did_you_mean
 KINDS = {
     "attributes": "kinds.attributes:Attributes",
     "derived": "kinds.derived:Derived",
+    "embedded": "kinds.embedded:Embedded",
     "image": "kinds.image:Image",
     "label": "kinds.label:Label",
     "record": "kinds.record:Record",

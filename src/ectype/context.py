@@ -123,6 +123,12 @@ class Context:
         """
         return replace(self, vector=null.vector + scale * (self.vector - null.vector))
 
+    def within(self, *others: Context) -> Context:
+        """This context, its vector shortened where it is longer than those of all the others."""
+        reach = torch.stack([one.vector.norm(dim=1, keepdim=True) for one in others]).amax(0)
+        length = self.vector.norm(dim=1, keepdim=True)
+        return replace(self, vector=self.vector * (reach / length.clamp(min=1e-12)).clamp(max=1))
+
 
 @final
 class Conditioner(nn.Module):

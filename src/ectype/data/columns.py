@@ -23,11 +23,14 @@ import torch
 from torch import Tensor
 
 from ectype.data.data import Condition
+from ectype.data.embedding import embedded
 from ectype.data.found import Array, Column, Found, Picture
 from ectype.data.paired import paired
 from ectype.errors import DataError, did_you_mean
 from ectype.kinds import Kind
 from ectype.kinds.attributes import BETWEEN, Attributes
+from ectype.kinds.embedded import Embedded
+from ectype.kinds.encoders import Encoder
 from ectype.kinds.image import Image
 from ectype.kinds.label import Label
 from ectype.kinds.text import Text
@@ -56,7 +59,7 @@ def labels(found: Found, kind: Label | None, where: str, strict: bool) -> tuple[
 
 def conditions(
     found: Found,
-    wanted: Mapping[str, Kind | str | None],
+    wanted: Mapping[str, Kind | Encoder | str | None],
     where: str,
     *,
     item: Kind | None = None,
@@ -67,7 +70,8 @@ def conditions(
 
     Arguments:
         found: the items.
-        wanted: the columns, each with its kind: fitted already, by name (`asking.KINDS`), or None.
+        wanted: the columns, each with its kind: fitted already, by name (`asking.KINDS`), or None; or with
+            the encoder that is to read it.
         where: the source's name, for messages.
         item: the items' kind, whose size pictures take that have its aspect.
         strict: refuse missing values.
@@ -89,12 +93,14 @@ def conditions(
         if not any(known(value) for value in column):
             raise DataError(f"{where}: '{name}' is missing for every item, so it cannot be given")
         notes = [] if name == "label" else found.notes  # `labels` has said it already
+        look: dict[str, Any] = {"item": item, "strict": strict, "limit": limit}
+        if isinstance(kind, Embedded | Encoder):
+            made[name] = embedded(column, kind, f"{where}: {name}", notes, **look)
+            continue
         sort = kind.name if isinstance(kind, Kind) else kind or sort_of(name, column)
         if sort == "image":
             fixed = kind if isinstance(kind, Image) else None
-            made[name] = paired(
-                column, fixed, f"{where}: {name}", notes, item=item, strict=strict, limit=limit
-            )
+            made[name] = paired(column, fixed, f"{where}: {name}", notes, **look)
             continue
         try:
             fitted = kind if isinstance(kind, Kind) else _fitted(sort, column)
@@ -215,6 +221,6 @@ def _packed(
         if strict:
             raise DataError(f"{where}: {text}; complete them, or read without strict")
         notes.append(text)
-    blank = np.zeros_like(kind.stored(kind.tensor(torch.zeros(1, *kind.shape.form)))[0])
+    blank = np.zeros_like(kind.stored(torch.zeros(1, *kind.shape.form))[0])
     stack = np.stack([blank if row is None else row for row in rows])
     return torch.from_numpy(stack), present

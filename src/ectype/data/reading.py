@@ -11,11 +11,12 @@ import torch
 
 from ectype.catalog import DATASETS
 from ectype.data import fitting, texts
-from ectype.data.asking import asked_for, refuse_twice
+from ectype.data.asking import Asked, asked_for, refuse_twice
 from ectype.data.beside import attach, homes
-from ectype.data.columns import conditions, factors, labels
+from ectype.data.columns import conditions, factors, labels, sort_of
 from ectype.data.data import Data
 from ectype.data.derived import derived
+from ectype.data.embedding import encoders_for
 from ectype.data.found import Found
 from ectype.data.grouping import grouped
 from ectype.data.joint import joined
@@ -40,6 +41,7 @@ def read(
     kind: str | None = None,
     given: str | Path | Sequence[str | Path] | None = None,
     joint: str | Path | Sequence[str | Path] | None = None,
+    encoder: str | Sequence[str] | None = None,
     size: Size = None,
     channels: int | None = None,
     bits: int | None = None,
@@ -65,6 +67,8 @@ def read(
             the data (captions.jsonl:name), or a folder with a picture for each item (outline/).
         joint: columns to be made together with the items, such as caption, named as for given; either half
             then completes the other. A column cannot be both.
+        encoder: a Hugging Face network, frozen, that reads a condition, such as caption=owner/name or
+            caption=folder/ (extra `encoders`); each item is read once and kept in the cache.
         size: of pictures in pixels: the longest side, or height and width as 32x48.
         channels: of pictures: 1 grey, 3 colour, 4 colour and alpha.
         bits: of pictures, 1 to 16.
@@ -92,16 +96,20 @@ def read(
     fitted, store, parts, hashes = _stored(
         found, kind, shape, window, where, limit=limit, strict=strict, seed=seed
     )
-    said = {"given": [str(one) for one in asked] or None, "joint": [str(one) for one in beside] or None}
-    rest = {"strict": strict, "split_by": together, "seed": seed}
-    options = {"kind": kind, **said, **shape, **steps, **rest}
     item = fitted
     if beside:
         fitted, store = joined(found, item, store, beside, where, strict=strict, limit=limit)
     data = described(found, fitted, store, parts, strict=strict, where=where)
     own = derived([one.name for one in asked], found.columns, fitted, len(data), where)
-    columns = {one.name: one.kind for one in asked if one.name not in own}
+    encoders = encoders_for(encoder, _sorts(found, asked), own)
+    columns = {one.name: encoders.get(one.name, one.kind) for one in asked if one.name not in own}
     data.given = {**own, **conditions(found, columns, where, item=item, strict=strict, limit=limit)}
+    options = {
+        "given": [str(one) for one in asked] or None,
+        "joint": [str(one) for one in beside] or None,
+        "encoder": [f"{name}={one}" for name, one in encoders.items()] or None,
+        **{"kind": kind, **shape, **steps, "strict": strict, "split_by": together, "seed": seed},
+    }
     data.source = _source(source, options, parts, hashes) | {"conditions": _digest(data)}
     return data
 
@@ -144,6 +152,11 @@ def _stored(
     hashes = digests(chunks(store), seed)
     parts = splits_of(found, hashes, seed, where)
     return *fitting.binarise(plain, store, shape["binarise"], seed, where), parts, hashes
+
+
+def _sorts(found: Found, asked: Sequence[Asked]) -> dict[str, str]:
+    """What each condition is: as it was said, or as its column is."""
+    return {one.name: one.kind or sort_of(one.name, found.columns.get(one.name, [])) for one in asked}
 
 
 def _check(kind: str | None, channels: int | None, bits: int | None, binarise: str | None) -> None:
@@ -190,7 +203,7 @@ def _digest(data: Data) -> str:
         total.update(data.store.further.numpy().tobytes())
     for name, condition in data.given.items():
         total.update(name.encode("utf-8", "replace") + condition.present.numpy().tobytes())
-        total.update(condition.stored.contiguous().numpy().tobytes())
+        total.update(condition.kind.source(condition.stored).contiguous().numpy().tobytes())
     return total.hexdigest()
 
 

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from ectype.training.step import Step
 
 METRICS_FILE = "metrics.jsonl"
+BOARD = "tensorboard"
 
 
 class Curves:
@@ -28,14 +29,14 @@ class Curves:
     Arguments:
         folder: of the run.
         after: keep what is there up to this step (a resumed run), and drop the rest.
-        tensorboard: write TensorBoard's files too.
+        tensorboard: write TensorBoard's files too, into a folder of that name.
 
     Raises OutputError where the folder cannot be written, MissingExtra without TensorBoard.
     """
 
     def __init__(self, folder: Path, *, after: int = 0, tensorboard: bool = False) -> None:
         self.path = folder / METRICS_FILE
-        self.board = _board(folder) if tensorboard else None
+        self.board = _board(folder, after) if tensorboard else None
         try:
             lines = self.path.read_text().splitlines() if after and self.path.exists() else []
             kept = [x for x in lines if _step_of(x) <= after]
@@ -88,9 +89,15 @@ def _step_of(line: str) -> float:
         return math.inf
 
 
-def _board(folder: Path) -> Any:
+def writer() -> Any:
+    """TensorBoard's class that writes its files; raises MissingExtra where it is not installed."""
     try:
         from torch.utils.tensorboard import SummaryWriter
     except ImportError as error:
         raise MissingExtra("tensorboard", "tensorboard") from error
-    return SummaryWriter(str(folder / "tensorboard"))
+    return SummaryWriter
+
+
+def _board(folder: Path, after: int) -> Any:
+    """What writes; a resumed run hides the points it makes again."""
+    return writer()(str(folder / BOARD), purge_step=after + 1 if after else None)

@@ -177,7 +177,7 @@ def guided(run: Run, context: Context | None, guidance: float) -> Context | None
     conditioner = run.model.conditioner
     if guidance == 1 or context is None or conditioner is None:
         return context
-    return context.guided(conditioner({}, {}, len(context.vector)), guidance)
+    return run.model.guided(context, conditioner({}, {}, len(context.vector)), guidance)
 
 
 def check_guidance(run: Run, guidance: float) -> None:

@@ -9,7 +9,6 @@ from PIL import Image as Pillow
 
 from ectype.kinds.attributes import Attributes
 from ectype.kinds.label import Label
-from ectype.shapes import Grid
 
 if TYPE_CHECKING:
     from ectype.data.data import Data
@@ -59,9 +58,13 @@ def by_item(run: Run, data: Data) -> list[tuple[str, Pillow.Image]]:
         made = sample(run, ROW - 1, given=given, seed=0)
         sheet = run.kind.sheet([*data.items([number]), *made], ROW)
         shown = [
-            run.conditions[name].sheet([value], 1) for name, value in given.items() if _picture(run, name)
+            run.conditions[name].sheet([value], 1)
+            for name, value in given.items()
+            if isinstance(value, Pillow.Image)
         ]
-        words = "; ".join(_words(name, value) for name, value in given.items() if not _picture(run, name))
+        words = "; ".join(
+            _words(name, value) for name, value in given.items() if not isinstance(value, Pillow.Image)
+        )
         rows.append((words or f"item {number}", beside([*shown, sheet])))
     return rows
 
@@ -85,10 +88,6 @@ def beside(pictures: Sequence[Pillow.Image]) -> Pillow.Image:
         whole.paste(picture, (left, 0))
         left += picture.width + _GAP
     return whole
-
-
-def _picture(run: Run, name: str) -> bool:
-    return isinstance(run.conditions[name].shape, Grid)
 
 
 def _words(name: str, value: Any) -> str:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from ectype.errors import DataError, ModelFileError, Stopped, UsageError
 from ectype.jobs import events, outputs
-from ectype.jobs.curves import Curves
+from ectype.jobs.curves import BOARD, Curves, writer
 from ectype.jobs.inversions import FILE as INVERSION_FILE
 
 if TYPE_CHECKING:
@@ -148,6 +148,8 @@ class _Training:
         from ectype.training.loop import fit
         from ectype.training.signals import stop_signals
 
+        if self.tensorboard:
+            writer()  # before anything is read: it may not be there
         data, model, training = self.made()
         self.announce(model, data)
         run = Run.of(model, data)
@@ -194,8 +196,9 @@ class _Training:
             # what an overwritten run left must not pass for this one's, nor its state be resumed as this one
             for name in (*_OF_A_RUN, INVERSION_FILE):
                 (self.folder / name).unlink(missing_ok=True)
-            for sheet in (self.folder / "sheets").glob("step-*.png"):
-                sheet.unlink()
+            for pattern in ("sheets/step-*.png", f"{BOARD}/events.out.tfevents.*"):
+                for old in self.folder.glob(pattern):
+                    old.unlink()
             text = json.dumps({"request": self.request, "command": _command(), "data": data.source})
             write_atomically(self.folder / "record.json", text.encode())
 

@@ -76,6 +76,10 @@ class Kind(ABC):
         """Which values of stored arrays (B, *stored form) are there, (B, *form) bool; None: all."""
         return None
 
+    def source(self, stored: Tensor) -> Tensor:
+        """What of stored arrays (B, *stored form) was read; the rest was computed from it."""
+        return stored
+
     @abstractmethod
     def pack(self, item: Any) -> Array:
         """One raw item as its stored array; raises DataError where it does not fit."""

@@ -154,15 +154,7 @@ class Text(Kind):
 
     def write(self, items: Sequence[Any], folder: Path) -> list[Path]:
         """Write texts as 0000.txt, 0001.txt, …; raises OutputError where that is not possible."""
-        paths = [Path(folder) / f"{i:04d}.txt" for i in range(len(items))]
-        try:
-            Path(folder).mkdir(parents=True, exist_ok=True)
-            for item, path in zip(items, paths, strict=True):
-                # half of a surrogate pair can be learned from JSON and written in no encoding
-                path.write_text(f"{item}\n", encoding="utf-8", errors="replace")
-        except OSError as error:
-            raise OutputError(f"{folder}: cannot be written ({error}); choose another folder") from None
-        return paths
+        return written(items, folder)
 
     def sheet(self, items: Sequence[Any], columns: int = 8) -> Pillow.Image:
         """The texts in cells, at most four in a row."""
@@ -180,6 +172,19 @@ class Text(Kind):
             return cls(symbols, int(length), unit=state["unit"])
         except (KeyError, TypeError, ValueError, DataError, UsageError) as error:
             raise ModelFileError(f"the model file describes no text kind ({error}): damaged") from None
+
+
+def written(items: Sequence[Any], folder: Path) -> list[Path]:
+    """Write texts as 0000.txt, 0001.txt, …; raises OutputError where that is not possible."""
+    paths = [Path(folder) / f"{i:04d}.txt" for i in range(len(items))]
+    try:
+        Path(folder).mkdir(parents=True, exist_ok=True)
+        for item, path in zip(items, paths, strict=True):
+            # half of a surrogate pair can be learned from JSON and written in no encoding
+            path.write_text(f"{item}\n", encoding="utf-8", errors="replace")
+    except OSError as error:
+        raise OutputError(f"{folder}: cannot be written ({error}); choose another folder") from None
+    return paths
 
 
 def _parted(text: str, unit: str) -> list[str]:

@@ -179,6 +179,10 @@ class Model(nn.Module, ABC):
         """The context of a batch; None for a model without conditions."""
         return None if self.conditioner is None else self.conditioner.of(batch, noise)
 
+    def guided(self, context: Context, null: Context, scale: float) -> Context:
+        """The context whose distance from that in which nothing is given is `scale` times as large."""
+        return context.guided(null, scale)
+
     @abstractmethod
     def loss(self, batch: Batch, player: str = "model", noise: Noise = None) -> Loss:
         """What `player` has to make small on this batch."""
