@@ -284,7 +284,7 @@ def test_every_pair_that_fits_is_tried_and_not_much_more() -> None:
     axes = (MODELS, KINDS, NETWORKS, LIKELIHOODS, PRIORS, CONDITIONS)
     wanted = {p for case in map(Case._make, itertools.product(*axes)) if fits(case) for p in pairs(case)}
     assert {p for case in CASES for p in pairs(case)} == wanted
-    assert len(CASES) < 120
+    assert len(CASES) < 150
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -436,7 +436,8 @@ def test_an_item_depends_on_its_seed_and_number_only(case: Case) -> None:
     z2, x2 = sample(few, range(2, 4), 5)
     assert torch.allclose(z[2:4], z2, atol=1e-5)
     # a draw may round to the next level where another order of sums moves its last bit
-    assert (~torch.isclose(x[2:4], x2, atol=1e-3, rtol=1e-3)).float().mean() < 0.001
+    moved = ~torch.isclose(x[2:4], x2, atol=1e-3, rtol=1e-3)
+    assert int(moved.sum()) <= max(1, moved.numel() // 1000)
     some = z if model.coded else x
     assert not torch.allclose(sample(batch, range(B), 6)[0 if model.coded else 1], some, atol=1e-3)
     assert model.coded and not torch.allclose(z[0], z[1], atol=1e-3) or len(x.unique(dim=0)) > 1
