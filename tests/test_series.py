@@ -12,10 +12,11 @@ import torch
 import ectype as ec
 from ectype.data.series import from_series
 from ectype.errors import DataError, ModelFileError, UsageError
+from ectype.jobs.comparing import compared
 from ectype.jobs.impute import forecast, impute
+from ectype.jobs.inputs import items_of
 from ectype.kinds import restored, state_of
 from ectype.kinds.series import Series
-from ectype.metrics.series import autocorrelations, correlations, discriminative, likeness, predictive, scaled
 from ectype.networks import sequence
 from ectype.runs import Run, load
 from ectype.shapes import Joint
@@ -308,18 +309,15 @@ def test_gaps_are_of_series(waves: Run) -> None:
 # ---- scores ----
 
 
-def test_scores_see_a_difference_and_none_where_there_is_none() -> None:
-    real, same, other = (torch.from_numpy(walks(400, 10, 2, s)).float().transpose(1, 2) for s in range(3))
-    torch.testing.assert_close(correlations(real), torch.from_numpy(np.corrcoef(
-        real.transpose(0, 1).flatten(1).numpy())).double(), atol=1e-6, rtol=0)  # fmt: skip
-    assert autocorrelations(real).shape == (2, 9)
-    noise = torch.randn(other.shape, generator=torch.Generator().manual_seed(0)) * real.std() + real.mean()
-    a, b, c = scaled(real, same, noise)
-    assert discriminative(a, b, steps=150) < 0.2
-    assert discriminative(a, b + 0.4, steps=150) > 0.4
-    assert predictive(a, b, steps=150) < predictive(a, c, steps=150)
-    found = {s.name: s for s in likeness(noise, same, real, split="test", seed=0, judged=False)}
-    distance = found["autocorrelation distance"]
-    assert distance.floor is not None and distance.value > 5 * distance.floor
-    with pytest.raises(DataError, match="no unit for one feature"):
-        discriminative(a[..., :1], b[..., :1], published=True)
+def test_evaluate_says_how_series_move(tmp_path: Path) -> None:
+    items = [*uneven(300)]
+    items[5][1, 0] = np.nan
+    data = ec.read(items, kind="series")
+    model = ec.build("vae", data, width=8)
+    list(ec.fit(model, data, steps=20))
+    run = Run.of(model, data)
+    made = compared(run, items_of(run, data), data, seed=0, judged=False)
+    found = {score.name: score for score in made}
+    for name in ("autocorrelation", "cross-correlation"):
+        assert np.isfinite(found[name].value) and found[name].floor is not None
+    assert "discriminative" not in found

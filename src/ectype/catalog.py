@@ -60,14 +60,16 @@ METRICS = {
     "bounds": "metrics.bounds:bounds",
     "calibration": "metrics.calibration:calibration",
     "conditions": "metrics.conditions:gaps",
+    "discriminative": "metrics.timegan:discriminative",
     "diversity": "metrics.diversity:diversity",
     "fidelity": "metrics.fidelity:fidelity",
     "fills": "metrics.fills:fills",
     "generation": "metrics.generation:generation",
     "judge": "metrics.judge:judge",
     "pairing": "metrics.pairing:pairing",
+    "predictive": "metrics.timegan:predictive",
     "probes": "metrics.probes:probes",
-    "series": "metrics.series:likeness",
+    "series": "metrics.series:series",
 }
 JOBS = {
     "train": "jobs.train:train",

@@ -14,7 +14,6 @@ from torch import Tensor
 
 from ectype.errors import DataError
 from ectype.jobs import outputs
-from ectype.shapes import Series
 
 if TYPE_CHECKING:
     from ectype.data.data import Data
@@ -60,8 +59,8 @@ def compared(
         guidance: how strongly conditions act on what is made.
     """
     from ectype.jobs.conditioned import varied
+    from ectype.jobs.timely import timely
     from ectype.metrics.generation import gap, generation
-    from ectype.metrics.series import likeness
 
     run.record.pop(SORTED, None)
     warnings = [w for w in run.record.get("warnings", ()) if not str(w).startswith(_NOT)]
@@ -78,8 +77,7 @@ def compared(
     why = gap(len(made.x), len(made.real))
     if why:
         outputs.tell(f"note: {why}")
-    if isinstance(run.kind.shape, Series) and train is not None:
-        scores += likeness(made.x, made.real, train, split=items.split, seed=seed, judged=judged)
+    scores += timely(run, made, items, home, numbers, judged=judged, seed=seed)
     scores += varied(made, train, run, split=items.split, seed=seed)
     if judged and home is not None:
         scores += _judged(run, made, items, home, numbers[: len(made.x)], seed=seed)

@@ -15,7 +15,8 @@ better, and what an answer that learned nothing would have got.
     judge       which classes are made, as a classifier fitted on the spot sees it
     pairing     whether made items go with the text or picture they were asked for
     probes      what codes know about labels: linear probe, nearest neighbours
-    series      how near made time series are: told apart, learned from, correlations
+    series      whether made series move as real ones do: autocorrelation, cross-correlation
+    timegan     whether a small recurrent network tells made series from real ones, and learns from them
 """
 
 from __future__ import annotations

@@ -1,0 +1,56 @@
+"""What `evaluate` says about made time series, gaps and ends of real ones left out."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+
+from ectype.errors import DataError
+from ectype.jobs import outputs
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from ectype.data.data import Data
+    from ectype.jobs.comparing import Made
+    from ectype.jobs.inputs import Items
+    from ectype.metrics import Score
+    from ectype.runs import Run
+
+_TOLD, _AHEAD = 1000, 2000  # steps of the networks that judge: a part of the published ones, for the time
+
+
+def timely(
+    run: Run, made: Made, items: Items, home: Data | None, others: Tensor, *, judged: bool, seed: int
+) -> list[Score]:
+    """Correlations and, where judged, discriminative and predictive score; nothing for other kinds.
+
+    Arguments:
+        made: the made items.
+        items: the real ones they stand beside.
+        home: the data the run was trained on.
+        others: numbers of training items in it.
+        judged: whether networks may be fitted.
+        seed: of what was made and of the networks.
+    """
+    from ectype.kinds.series import Series
+    from ectype.metrics.series import series
+    from ectype.metrics.timegan import Compared, discriminative, predictive
+
+    if not isinstance(run.kind, Series):
+        return []
+    # as they are stored, in the data's units: NaN where nothing is known
+    own = torch.from_numpy(run.kind.stored(made.x))
+    real = items.data.store.gather(items.indices[: len(own)])
+    train = None if home is None or not len(others) else home.store.gather(others)
+    try:
+        scores = series(own, real, None if train is None else train[: len(own)], split=items.split, seed=seed)
+        if judged and train is not None:
+            sets = Compared(own, real, train, items.split)
+            scores.append(discriminative(sets, seed=seed, steps=_TOLD, tell=outputs.tell))
+            scores.append(predictive(sets, seed=seed, steps=_AHEAD, tell=outputs.tell))
+    except DataError as error:  # what can be measured is worth its numbers all the same
+        outputs.tell(f"note: {error}")
+        return []
+    return scores
