@@ -17,6 +17,8 @@ WHERE = {
         "binarized_mnist_{train,valid,test}.amat of "
         "http://www.cs.toronto.edu/~larocheh/public/datasets/binarized_mnist/"
     ),
+    "names": "names.txt of https://github.com/karpathy/makemore",
+    "tiny_shakespeare": "input.txt of https://github.com/karpathy/char-rnn (data/tinyshakespeare)",
     "mnist": (
         "train-images-idx3-ubyte.gz, t10k-images-idx3-ubyte.gz and the two label files, from "
         "http://yann.lecun.com/exdb/mnist/ or https://ossci-datasets.s3.amazonaws.com/mnist/"

@@ -25,7 +25,7 @@ SMALL: dict[str, dict[str, Any]] = {
     "dcgan": {"width": 4},
     "mlp": {"hidden": (6, 7)},
 }
-PICTURES = [name for name in NETWORKS if name not in ("joint", "recurrent", "transformer")]
+PICTURES = [name for name in NETWORKS if name not in ("causal", "joint", "recurrent", "transformer")]
 WIDTH = 5
 
 

@@ -36,6 +36,7 @@ NETWORKS = {
     "mlp": "networks.mlp",
     "recurrent": "networks.recurrent",
     "transformer": "networks.transformer",
+    "causal": "networks.causal",
 }
 PRIORS = {
     "fitted": "priors.fitted:Fitted",
