@@ -22,6 +22,8 @@ WHERE = {
         "keywords, group and base), made from https://github.com/googlefonts/noto-emoji and "
         "https://github.com/muan/unicode-emoji-json"
     ),
+    "names": "names.txt of https://github.com/karpathy/makemore",
+    "tiny_shakespeare": "input.txt of https://github.com/karpathy/char-rnn (data/tinyshakespeare)",
     "mnist": (
         "train-images-idx3-ubyte.gz, t10k-images-idx3-ubyte.gz and the two label files, from "
         "http://yann.lecun.com/exdb/mnist/ or https://ossci-datasets.s3.amazonaws.com/mnist/"

@@ -87,6 +87,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "mlp": {"hidden": (8,), "activation": "silu"},
     "joint": {"joined": 8, "width": 4, "units": 6, "hidden": (8,)},
     "sequence": {"width": 4, "depth": 1, "activation": "silu"},
+    "causal": {"width": 4, "layers": 2, "skip": 0.0},
     "recurrent": {"units": 6, "skip": 0.0},  # which is random, and these tests compare
     "transformer": {"width": 4, "heads": 2, "layers": 1, "skip": 0.0},
     "logistic": {"logistics": 2},
@@ -120,6 +121,7 @@ def fits(case: Case) -> bool:
     rules = {
         "conv": image,
         "dcgan": image,
+        "causal": text,
         "recurrent": text,
         "sequence": isinstance(kind, Series),
         "transformer": text,

@@ -264,6 +264,6 @@ def test_a_family_that_wraps_another_takes_its_options():
 
 def test_defaults_that_differ_from_part_to_part_are_all_told():
     text = " ".join(job_help("train").split())
-    assert "(default: 32; dcgan 64; sequence 64; transformer 128)" in text
+    assert "(default: 32; dcgan 64; sequence 64; transformer 128; causal 128)" in text
     assert "(default: relu; dcgan leaky and relu)" in text
     assert "(default: 128; mlp 512,512)" in text

@@ -20,6 +20,7 @@ from ectype.shapes import Tokens
 NAMES = [name for name in NETWORKS if find("networks", name).Decoder.writes]
 over_networks = pytest.mark.parametrize("name", NAMES)
 SIZES: dict[str, dict[str, Any]] = {
+    "causal": {"width": 8, "layers": 3},
     "recurrent": {"units": 8, "layers": 2},
     "transformer": {"width": 8, "heads": 2, "layers": 2},
 }

@@ -96,6 +96,8 @@ def complete(chosen: Mapping[str, Any], kind: Kind, options: Mapping[str, Any]) 
         "latent": kind.latent or default_latent(kind.shape) if chosen["latent"] is None else chosen["latent"],
     }
     usual = _inner(family, options).default_prior
+    if kind.prior and not find("priors", usual).after_training:
+        usual = kind.prior
     fits = spec["latent"] >= find("priors", usual).least
     spec["prior"] = chosen["prior"] or (usual if fits else "normal")
     if not family.coded:

@@ -39,6 +39,7 @@ NETWORKS = {
     "recurrent": "networks.recurrent",
     "sequence": "networks.sequence",
     "transformer": "networks.transformer",
+    "causal": "networks.causal",
 }
 PRIORS = {
     "fitted": "priors.fitted:Fitted",

@@ -53,6 +53,11 @@ class Kind(ABC):
         return None
 
     @property
+    def prior(self) -> str | None:
+        """The prior that suits it where the family trains one and the user names none; None: the family's."""
+        return None
+
+    @property
     def usual(self) -> dict[str, object]:
         """Options of the parts that suit it when the user names none."""
         return {}

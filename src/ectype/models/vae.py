@@ -52,7 +52,7 @@ class VAE(Autoencoder):
     """
 
     default_prior = "flow"
-    usual = {"skip": 0.3}
+    usual = {"skip": 0.1}
     per_latent = 2
     bounded = True
 
