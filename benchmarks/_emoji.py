@@ -92,9 +92,9 @@ class Judge(nn.Module):
                 _level(3, width), _level(width, 2 * width), _level(2 * width, 4 * width)
             )
             self.head = nn.Linear(8 * width, len(self.tags) + len(self.groups))
+            self._fit(data, seed)  # in here: dropout draws from the global stream
         there = self.described([base[0] for base in self.bases.values()])
         self.often = there.mean(0).clamp(1e-3, 1 - 1e-3)
-        self._fit(data, seed)
 
     def described(self, items: list[int]) -> Tensor:
         """Which words and group items have (N, words + groups)."""
