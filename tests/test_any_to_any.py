@@ -119,7 +119,7 @@ def trained(family: str, output: str, condition: str) -> Model:
     prior = {"ae": "fitted"}.get(family, "normal")
     latent = None if family == "lm" else 2
     model = build(family, data, latent=latent, prior=prior, **options)
-    list(fit(model, data, steps=120, batch=32, rate=3e-3, threads=1, supervise=False))
+    list(fit(model, data, steps=200, batch=32, rate=3e-3, threads=1, supervise=False))
     return model
 
 

@@ -85,7 +85,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "conv": {"width": 4, "depth": 1, "neck": 3, "activation": "silu"},
     "dcgan": {"width": 4, "activation": "silu"},
     "mlp": {"hidden": (8,), "activation": "silu"},
-    "joint": {"joined": 8, "width": 4, "units": 6, "hidden": (8,)},
+    "joint": {"joined": 16, "width": 4, "units": 6, "hidden": (8,)},
     "sequence": {"width": 4, "depth": 1, "activation": "silu"},
     "causal": {"width": 4, "layers": 2, "skip": 0.0},
     "recurrent": {"units": 6, "skip": 0.0},  # which is random, and these tests compare

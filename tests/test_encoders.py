@@ -17,7 +17,8 @@ from torch import Tensor
 
 from ectype.assembly import conditioner_for
 from ectype.data import embedding
-from ectype.data.reading import read, read_with, reread
+from ectype.data.fitted import read_with
+from ectype.data.reading import read, reread
 from ectype.errors import DataError, MissingExtra, ModelFileError, UsageError
 from ectype.jobs.inputs import context_of
 from ectype.jobs.sample import sample

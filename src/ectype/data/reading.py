@@ -104,14 +104,21 @@ def read(
     encoders = encoders_for(encoder, _sorts(found, asked), own)
     columns = {one.name: encoders.get(one.name, one.kind) for one in asked if one.name not in own}
     data.given = {**own, **conditions(found, columns, where, item=item, strict=strict, limit=limit)}
-    options = {
+    rest = {"kind": kind, **shape, **steps, "strict": strict, "split_by": together, "seed": seed}
+    options = {**rest, **_asked(asked, beside, encoders)}
+    data.source = _source(source, options, parts, hashes) | {"conditions": _digest(data)}
+    return data
+
+
+def _asked(
+    asked: Sequence[Asked], beside: Sequence[Asked], encoders: Mapping[str, object]
+) -> dict[str, list[str] | None]:
+    """What was asked for beside the items, as it can be asked for again."""
+    return {
         "given": [str(one) for one in asked] or None,
         "joint": [str(one) for one in beside] or None,
         "encoder": [f"{name}={one}" for name, one in encoders.items()] or None,
-        **{"kind": kind, **shape, **steps, "strict": strict, "split_by": together, "seed": seed},
     }
-    data.source = _source(source, options, parts, hashes) | {"conditions": _digest(data)}
-    return data
 
 
 def _opened(source: Any, kind: str | None, steps: dict[str, Any], where: str, seed: int) -> Found:

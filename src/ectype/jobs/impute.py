@@ -84,7 +84,7 @@ def impute(
     made = _filled(run, kind, stored, seen, draws, seed, noise=noise, temperature=temperature)
     if source is None:
         plain = _straight(torch.where(seen, stored, torch.nan))
-        _tell(kind, made, stored, there & ~seen, plain, "a straight line", items.split, seed)
+        _tell(kind, made, stored, there & ~seen, plain, "a straight line", split=items.split, seed=seed)
     return _given(kind, made, torch.where(seen, stored, torch.nan), items.names, out, overwrite)
 
 
@@ -149,7 +149,7 @@ def forecast(
     if told:
         history = torch.where(seen, stored, torch.nan)
         hidden = ~stored.isnan() & ~seen
-        _tell(kind, made, stored, hidden, _straight(history), "the last value", told, seed)
+        _tell(kind, made, stored, hidden, _straight(history), "the last value", split=told, seed=seed)
     return _given(kind, made, torch.where(seen, stored, torch.nan), names, out, overwrite)
 
 
@@ -242,6 +242,7 @@ def _tell(
     hidden: Tensor,
     plain: Tensor,
     plain_name: str,
+    *,
     split: str,
     seed: int,
 ) -> None:
