@@ -42,7 +42,7 @@ FIT: dict[str, dict[str, Any]] = {
     "vae": {"steps": 3000, "batch": 50, "rate": 2e-3},
     "gan": {"steps": 2500, "batch": 50},
 }
-SHOWN = 48
+SHOWN = 24
 
 
 def caption(row: Row, sort: str) -> str:
@@ -81,9 +81,9 @@ def sheet(captions: list[str], real: list[Pillow.Image], made: list[Pillow.Image
         left, top = n % 6 * 138, n // 6 * 84
         pen.text((left + 2, top + 2), text[:22].encode("latin-1", "replace").decode("latin-1"), fill="black")
         for i, picture in enumerate(pair):
-            page.paste(picture.resize((64, 64)), (left + 2 + 66 * i, top + 16))
+            page.paste(picture.resize((64, 64), Pillow.Resampling.NEAREST), (left + 2 + 66 * i, top + 16))
     path.parent.mkdir(parents=True, exist_ok=True)
-    page.quantize(128).save(path)
+    page.quantize(64).save(path, optimize=True)
 
 
 def measured(
@@ -106,8 +106,10 @@ def measured(
     known = firsts(rows, data.splits["train"])[::10]
     _, seen = drawn(run, [told[i] for i in known], seed)
     if folder is not None:
-        names = [rows[i]["name"] for i in held[:SHOWN]]
-        sheet(names, data.items(held[:SHOWN]), made[:SHOWN], folder / f"emoji-{family}-{sort}-{seed}.png")
+        some = list(range(0, len(held), -(-len(held) // SHOWN)))  # evenly, as neighbours resemble each other
+        names = [rows[held[n]]["name"] for n in some]
+        pictures = data.items([held[n] for n in some]), [made[n] for n in some]
+        sheet(names, *pictures, folder / f"emoji-{family}-{sort}-{seed}.png")
     found, error = judge.found(x, held, held)
     return {
         "found": round(found, 4),

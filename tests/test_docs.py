@@ -100,6 +100,16 @@ def test_documented_commands_exist(page: Path) -> None:
     assert not found, "\n".join(found)
 
 
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_pages_and_pictures_that_are_linked_are_there_and_small(page: Path) -> None:
+    text = FENCE.sub("", page.read_text())
+    links = [link for link in re.findall(r"\]\(([^)#\s]+)", text) if "://" not in link]
+    missing = [link for link in links if not (page.parent / link).exists()]
+    assert not missing, f"links to nothing: {missing}"
+    large = [link for link in links if link.endswith(".png") and (page.parent / link).stat().st_size > 60_000]
+    assert not large, f"pictures of more than 60 kB: {large}"
+
+
 def test_readme_shows_commands() -> None:
     jobs = {words[0] for words in commands(README.read_text())}
     assert {"train", "sample"} <= jobs

@@ -93,17 +93,14 @@ def read(
     refuse_twice([*asked, *beside])
     together = None if split_by is None else grouped(found, split_by, [*asked, *beside], homes(source), where)
     shape = {"size": size, "channels": channels, "bits": bits, "binarise": binarise}
-    fitted, store, parts, hashes = _stored(
-        found, kind, shape, window, where, limit=limit, strict=strict, seed=seed
-    )
-    item = fitted
-    if beside:
-        fitted, store = joined(found, item, store, beside, where, strict=strict, limit=limit)
+    how: dict[str, Any] = {"limit": limit, "strict": strict}
+    item, store, parts, hashes = _stored(found, kind, shape, window, where, **how, seed=seed)
+    fitted, store = joined(found, item, store, beside, where, **how) if beside else (item, store)
     data = described(found, fitted, store, parts, strict=strict, where=where)
     own = derived([one.name for one in asked], found.columns, fitted, len(data), where)
     encoders = encoders_for(encoder, _sorts(found, asked), own)
     columns = {one.name: encoders.get(one.name, one.kind) for one in asked if one.name not in own}
-    data.given = {**own, **conditions(found, columns, where, item=item, strict=strict, limit=limit)}
+    data.given = own | conditions(found, columns, where, item=item, **how)
     rest = {"kind": kind, **shape, **steps, "strict": strict, "split_by": together, "seed": seed}
     options = {**rest, **_asked(asked, beside, encoders)}
     data.source = _source(source, options, parts, hashes) | {"conditions": _digest(data)}
