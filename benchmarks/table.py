@@ -145,6 +145,44 @@ def stacked_rows(lines: list[Line]) -> Iterator[Row]:
         )
 
 
+def name_rows(lines: list[Line]) -> Iterator[Row]:
+    """Texts of one name each: likelihoods of a language model and a VAE, and exact reconstruction."""
+    found = {line["key"]["case"]: line["figures"] for line in lines}
+    rows = {
+        "lm": ("language model", "≤ 1.98 nats/char", lambda f: f"**{f['per character']:.3f}** nats/char"),
+        "vae": (
+            "VAE, IWAE K = 500",
+            "language model + 0.15 nat/name, KL ≥ 4",
+            lambda f: (
+                f"**{f['nll']:.2f}** nats/name (language model {found['lm']['nll']:.2f}), KL {f['kl']:.1f}"
+            ),
+        ),
+        "ae": ("autoencoder, names that come back", "≥ 99 %", lambda f: f"**{100 * f['exact']:.1f} %**"),
+        "vanilla": (
+            "VAE without free bits and warm-up",
+            "collapses, and is noticed",
+            lambda f: f"KL **{f['kl']:.2f}** nats, {'noticed' if f['noticed'] else 'not noticed'}",
+        ),
+    }
+    for case, (what, goal, told) in rows.items():
+        if case in found:
+            some = found[case]
+            time = f"{some['cpu'] / 60:.1f} CPU-min"
+            yield f"names, unique split, 1,000 test: {what}", goal, f"{told(some)}; {time}"
+
+
+def play_rows(lines: list[Line]) -> Iterator[Row]:
+    """Tiny Shakespeare in nanoGPT's setting for a CPU."""
+    for line in lines:
+        some = line["figures"]
+        yield (
+            f"tiny Shakespeare, {some['parameters']:,} parameters, {some['steps']:,} steps",
+            "≤ 1.88 nats/char",
+            f"**{some['per character']:.3f}** ({some['after the first']:.3f} without each window's first); "
+            f"{some['cpu'] / 60:.1f} CPU-min",
+        )
+
+
 def series_rows(lines: list[Line]) -> Iterator[Row]:
     """The published scores of made time series."""
     goals = {"sines": "≤ .02 / .094", "stocks": "≤ .10 / .038"}
@@ -193,6 +231,8 @@ ROWS: dict[str, Callable[[list[Line]], Iterator[Row]]] = {
     "throughput": throughput_rows,
     "scoring": scoring_rows,
     "series": series_rows,
+    "names": name_rows,
+    "shakespeare": play_rows,
     "startup": startup_rows,
     "resume": resume_rows,
     "gan_throughput": game_rows,
