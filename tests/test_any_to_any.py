@@ -115,7 +115,8 @@ def trained(family: str, output: str, condition: str) -> Model:
     options: dict[str, Any] = {"network": "mlp", "hidden": (32, 32)}
     if output == "text":
         options = {"network": "recurrent", "units": 16}
-    options |= {"augment": 0.0} if family in ("gan", "vaegan") else {}
+    # two critics' habits that take longer than a moment: augmentation and waves of numbers
+    options |= {"augment": 0.0, "waves": 0} if family in ("gan", "vaegan") else {}
     prior = {"ae": "fitted"}.get(family, "normal")
     latent = None if family == "lm" else 2
     model = build(family, data, latent=latent, prior=prior, **options)
