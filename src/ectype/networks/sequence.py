@@ -24,18 +24,13 @@ from torch import Tensor, nn
 from ectype.context import NO_PORTS, Context, Ports
 from ectype.errors import UsageError
 from ectype.networks.blocks import Entrance, Stem, activation_called, checked_share
-from ectype.networks.conv import depth_to_space
+from ectype.networks.conv import depth_to_space, levels
 from ectype.shapes import Series, Shape
-
-_SMALLEST = 8
 
 
 def lengths(steps: int) -> list[int]:
-    """Steps of each level, each half of the last one rounded up, down to at most 8."""
-    found = [steps]
-    while found[-1] > _SMALLEST:
-        found.append(-(-found[-1] // 2))
-    return found
+    """Steps of each level, each half of the last one rounded up, down to at most 8: those of a picture."""
+    return [t for _, t in levels((1, steps))]
 
 
 def _convolution(channels: int, out: int, dilation: int = 1, stride: int = 1) -> nn.Conv2d:
