@@ -1,6 +1,6 @@
 """Sines and Stocks: can made time series be told from real ones, and does a network learn as much from them?
 
-    ./dev bench series [--sets sines,stocks] [--families vae] [--seeds 1] [--minutes 6] [--network mlp]
+    ./dev bench series [--sets sines,stocks] [--families vae] [--seeds 1] [--minutes 2] [--network mlp]
 
 The protocol of Yoon, Jarrett and van der Schaar 2019, "Time-series generative adversarial networks", as in
 their code: Sines are 10,000 series of 24 steps and 5 features, (sin(f j + p) + 1) / 2 with f and p uniform
@@ -114,7 +114,7 @@ def main() -> None:
     parser.add_argument("--sets", default="sines,stocks")
     parser.add_argument("--families", default="vae")
     parser.add_argument("--seeds", type=int, default=1)
-    parser.add_argument("--minutes", type=float, default=6.0)
+    parser.add_argument("--minutes", type=float, default=2.0)
     parser.add_argument("--runs", type=int, default=5)
     parser.add_argument("--network", default=None)
     parser.add_argument("--again", action="store_true")
