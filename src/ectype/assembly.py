@@ -82,7 +82,7 @@ def build(
         built = assemble(spec, data.kind, data.conditions)
         built.spec = spec
         train = data.splits["train"]
-        built.begin(len(train), data.batch(train[:1000]).x)
+        built.begin(len(train), data.batch(train[:1000]))
     return built
 
 

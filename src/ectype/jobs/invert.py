@@ -135,7 +135,7 @@ def _fit(model: Inverted, data: Data, **training: Any) -> dict[str, Any]:
     train = data.splits["train"]
     if not len(train):
         raise DataError("there is nothing to learn from: the train split is empty")
-    model.begin(len(train), data.batch(train[:_SHOWN]).x)
+    model.begin(len(train), data.batch(train[:_SHOWN]))
     look: dict[str, Any] = {"file": sys.stderr, "dynamic_ncols": True, "disable": None, "smoothing": 0.1}
     done: dict[str, Any] = {}
     with stop_signals() as stop, model.alone(), tqdm(unit="step", **look) as bar:

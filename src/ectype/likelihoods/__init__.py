@@ -84,6 +84,13 @@ class Likelihood(nn.Module, ABC):
         super().__init__()
         self.shape = shape
 
+    def begin(self, x: Tensor) -> None:
+        """Start from some items of the training set x (N, *form), NaN where unseen; or do nothing.
+
+        A decoder whose numbers mean the average item before it has learned anything need not find that
+        first. It otherwise moves all its hidden units to do so, and tanh stays saturated there.
+        """
+
     @abstractmethod
     def forward(self, h: Tensor) -> Distribution:
         """Decoder output (B, *numbers) to p(x | z, c). Computes in float32 whatever h is."""

@@ -65,6 +65,12 @@ class Bernoulli(Likelihood):
                 "read the data with binarise='static' or 'dynamic', or use another likelihood"
             )
         self.numbers = shape.form
+        self.register_buffer("origin", torch.zeros(shape.form))
+
+    def begin(self, x: Tensor) -> None:
+        """0 means the average item: its share of ones by Laplace's rule of succession, as log-odds."""
+        ones, zeros = x.nansum(0), (1 - x).nansum(0)
+        self.get_buffer("origin").copy_(torch.log((ones + 1) / (zeros + 1)))
 
     def forward(self, h: Tensor) -> BernoulliDistribution:
-        return BernoulliDistribution(h.float())
+        return BernoulliDistribution(h + self.get_buffer("origin"))

@@ -161,9 +161,10 @@ class Model(nn.Module, ABC):
             raise KeyError(name)
         return [p for p in self.parameters() if p.requires_grad]
 
-    def begin(self, items: int, x: Tensor) -> None:
-        """Start from the training set: how many items it has, and some of them (N, *form)."""
-        self.prior.begin(x)
+    def begin(self, items: int, some: Batch) -> None:
+        """Start from the training set: how many items it has, and some of them."""
+        self.prior.begin(some.x)
+        self.likelihood.begin(some.known)
 
     def follow(self, player: str, loss: Loss, broken: Tensor) -> None:
         """State that moves after a player's step and has no gradient; `broken` is 1 where nothing moved."""

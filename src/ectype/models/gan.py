@@ -106,8 +106,8 @@ class GAN(Model):
         parts = {"critic": (self.critic,), "generator": (self.decoder, self.prior, self.conditioner)}[name]
         return [p for part in parts if part is not None for p in part.parameters() if p.requires_grad]
 
-    def begin(self, items: int, x: Tensor) -> None:
-        super().begin(items, x)
+    def begin(self, items: int, some: Batch) -> None:
+        super().begin(items, some)
         self.balance.begin(items)
 
     def decode(self, z: Tensor, context: Context | None = None) -> Distribution:

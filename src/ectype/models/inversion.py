@@ -66,9 +66,9 @@ class Inverted(Autoencoder):
     def player(self, name: str) -> list[nn.Parameter]:
         return [p for p in {"encoder": self.encoder}[name].parameters() if p.requires_grad]
 
-    def begin(self, items: int, x: Tensor) -> None:
-        """Take v from real items (N, *form)."""
-        variance = x.double().var(0, unbiased=False).mean()
+    def begin(self, items: int, some: Batch) -> None:
+        """Take v from real items."""
+        variance = some.x.double().var(0, unbiased=False).mean()
         self.get_buffer("spread").copy_(variance.clamp(min=1e-6))
 
     def train(self, mode: bool = True) -> Self:

@@ -113,8 +113,8 @@ class VAEGAN(Autoencoder):
         part = {"critic": self.critic, "autoencoder": self.autoencoder}[name]
         return [p for p in part.parameters() if p.requires_grad]
 
-    def begin(self, items: int, x: Tensor) -> None:
-        self.autoencoder.begin(items, x)
+    def begin(self, items: int, some: Batch) -> None:
+        self.autoencoder.begin(items, some)
         self.balance.begin(items)
 
     def posterior(
