@@ -663,6 +663,14 @@ def test_gamma_starts_from_the_size_of_an_item() -> None:
     assert float(large.gamma) == pytest.approx(4 * float(small.gamma))
 
 
+def test_gamma_of_rows_starts_higher_and_stays_below_that_of_pictures() -> None:
+    rows = Balance(Row((1,) * 64), regularizer="r1r2", gamma=None, augment=None)
+    pictures = Balance(Grid(1, (8, 8)), regularizer="r1r2", gamma=None, augment=None)
+    assert float(rows.gamma) == pytest.approx(100 * float(pictures.gamma))
+    top, bottom = (follow(balance, 1.0, steps=10_000) for balance in (pictures, rows))
+    assert bottom == pytest.approx(top / 10)
+
+
 def test_the_loss_weighs_its_penalty_by_the_gamma_that_was_found() -> None:
     model, batch = game()
     gammas, pairings = [], []

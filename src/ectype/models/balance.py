@@ -5,11 +5,13 @@
 The controller: P(r > f), how often the critic ranks a pair rightly, is 1/2 when it is blind and 1 when
 it has won. γ moves so that it stays near a target between the two:
 
-    log γ ← log γ + κ · (P(r > f) - target) · B,   within a factor 10,000 of γ₀
+    log γ ← log γ + κ · (P(r > f) - target) · B,   within bounds
 
 in the manner of the controller that Karras et al. 2020, "Training generative adversarial networks with
-limited data", equation 1 and section 3, use for augmentation. γ₀ is 1e-4 per value of an item: the best
-settings published lie between 1.6e-5 and 7.6e-4 per value, and no formula fits them all.
+limited data", equation 1 and section 3, use for augmentation. γ₀ is 1e-4 per value of an item, and at most
+1: the best settings published lie between 1.6e-5 and 7.6e-4 per value, and no formula fits them all. For
+rows of numbers it is 0.01, and at most 0.1: a critic that reads their waves finds the steepest first, and
+until the generator is near the data γ only climbs, whatever it does; from above it is slow to come back.
 """
 
 from __future__ import annotations
@@ -28,11 +30,13 @@ from ectype.models.adversarial import COMPARES, Pair, gradient_penalty, slopes
 from ectype.models.augment import augment, strength
 from ectype.models.critic import Critic
 from ectype.noise import Noise
-from ectype.shapes import Shape
+from ectype.shapes import Row, Shape
 
 TARGET = 0.55
 _ITEMS = 5_000  # items after which an error of 1 in the accuracy has moved γ by a factor e
-_REACH = math.log(1e4)
+_LEAST = 1e-8
+_PICTURES, _ROWS = (1e-4, 1.0), (1e-2, 0.1)
+"""γ at the start and at most, per value of an item."""
 
 
 @final
@@ -73,8 +77,11 @@ class Balance(nn.Module):
         self.regularizer = regularizer
         self.fixed = gamma
         self.chosen = augment
-        self.start = math.log(1e-4 * max(shape.sites, 2)) if gamma is None else math.log(max(gamma, 1e-30))
-        self.register_buffer("log_gamma", torch.tensor(self.start))
+        first, most = _ROWS if isinstance(shape, Row) else _PICTURES
+        values = max(shape.sites, 2)
+        self.bounds = math.log(_LEAST * values), math.log(most * values)
+        start = math.log(first * values) if gamma is None else math.log(max(gamma, 1e-30))
+        self.register_buffer("log_gamma", torch.tensor(start))
         self.register_buffer("strength", torch.tensor(augment or 0.0))
 
     def begin(self, items: int) -> None:
@@ -148,7 +155,7 @@ class Balance(nn.Module):
             return
         move = (accuracy - TARGET) * (items / _ITEMS)
         self.log_gamma += torch.where(broken > 0, torch.zeros_like(move), move)
-        self.log_gamma.clamp_(self.start - _REACH, self.start + _REACH)
+        self.log_gamma.clamp_(*self.bounds)
 
 
 def _mismatched(
