@@ -671,6 +671,17 @@ def test_gamma_of_rows_starts_higher_and_stays_below_that_of_pictures() -> None:
     assert bottom == pytest.approx(top / 10)
 
 
+def test_a_gamma_that_was_steadied_above_its_bound_comes_down_only_by_the_game() -> None:
+    balance = Balance(Row((1, 1)), regularizer="r1r2", gamma=None, augment=None)
+    follow(balance, 1.0, steps=10_000)
+    bound = float(balance.gamma)
+    balance.log_gamma.copy_(balance.steadied(10.0, 0.0)["log_gamma"])
+    follow(balance, 1.0, steps=10)
+    assert float(balance.gamma) == pytest.approx(10 * bound)
+    follow(balance, 0.0, steps=1000)
+    assert float(balance.gamma) < bound
+
+
 def test_the_loss_weighs_its_penalty_by_the_gamma_that_was_found() -> None:
     model, batch = game()
     gammas, pairings = [], []

@@ -154,8 +154,10 @@ class Balance(nn.Module):
         if self.fixed is not None:
             return
         move = (accuracy - TARGET) * (items / _ITEMS)
-        self.log_gamma += torch.where(broken > 0, torch.zeros_like(move), move)
-        self.log_gamma.clamp_(*self.bounds)
+        # what was made heavier than the upper bound by `steadied` stays so until the critic is too weak
+        low, high = self.bounds[0], self.log_gamma.clamp(min=self.bounds[1])
+        moved = (self.log_gamma + move).clamp(min=low).minimum(high)
+        self.log_gamma.copy_(torch.where(broken > 0, self.log_gamma, moved))
 
 
 def _mismatched(
