@@ -394,6 +394,34 @@ def test_whatever_the_decoder_emits_all_is_finite(
             assert bool(((value >= 0) & (value <= 1)).all()), what
 
 
+@pytest.mark.parametrize(("name", "shape", "options", "top"), EXTREMES)
+def test_a_decoder_that_says_nothing_yet_means_the_average_item(
+    name: str, shape: Shape, options: dict[str, Any], top: int
+) -> None:
+    make = catalog.find("likelihoods", name)(shape, **options)
+    values = torch.randint(0, max(top, 2) // 2 + 1, (400, *shape.form), generator=generator())
+    x = values / top if top else values.float()
+    before = each(make(torch.zeros(len(x), *make.numbers)).log_prob(x if top else values)).mean()
+    known = x.clone()
+    known[torch.rand(x.shape, generator=generator()) < 0.3] = torch.nan
+    make.begin(known)
+    p = make(torch.zeros(len(x), *make.numbers))
+    if not make.density:
+        assert bool((p.mean == make(torch.zeros(len(x), *make.numbers)).mean).all())
+        return
+    assert each(p.log_prob(x if top else values)).mean() > before
+    assert all(b.isfinite().all() for b in make.buffers())
+    if top and name != "product":
+        assert torch.allclose(p.mean[0], x.mean(0), atol=0.1)
+
+
+def test_nothing_seen_of_the_items_is_nothing_to_begin_from() -> None:
+    for name, shape, options, _ in EXTREMES:
+        make = catalog.find("likelihoods", name)(shape, **options)
+        make.begin(torch.full((3, *shape.form), torch.nan))
+        assert make(torch.zeros(2, *make.numbers)).mean.isfinite().all(), name
+
+
 def test_extremes_are_tested_of_every_likelihood() -> None:
     assert {row[0] for row in EXTREMES} == set(catalog.LIKELIHOODS)
 

@@ -63,8 +63,15 @@ class Categorical(Likelihood):
         if not isinstance(shape, Tokens):
             raise UsageError(f"categorical needs tokens, and this data is a {type(shape).__name__}")
         self.numbers = (*shape.size, shape.vocabulary)
+        self.register_buffer("origin", torch.zeros(shape.vocabulary))
+
+    def begin(self, x: Tensor) -> None:
+        """0 means how often each value occurs, at whatever site, by Laplace's rule of succession."""
+        values = x[~x.isnan()].long()
+        counts = torch.bincount(values, minlength=len(self.get_buffer("origin")))
+        self.get_buffer("origin").copy_(torch.log((counts + 1) / (values.numel() + len(counts))))
 
     def forward(self, h: Tensor | Writer) -> CategoricalDistribution | WrittenDistribution:
         if isinstance(h, Writer):
             return WrittenDistribution(h, self.shape.sites)
-        return CategoricalDistribution(h.float())
+        return CategoricalDistribution(h + self.get_buffer("origin"))

@@ -64,5 +64,8 @@ class Laplace(Likelihood):
         self.scale = LearnedScale(shape, scale, floor)
         self.numbers = self.scale.numbers
 
+    def begin(self, x: Tensor) -> None:
+        self.scale.begin(x)
+
     def forward(self, h: Tensor) -> LaplaceDistribution:
         return LaplaceDistribution(*self.scale(h))

@@ -200,10 +200,19 @@ class DiscretizedLogisticMixture(Likelihood):
         channels = shape.channels
         self.pairs = channels * (channels - 1) // 2
         self.numbers = (logistics * (1 + 2 * channels + self.pairs), *shape.size)
-        # the components start spread over the range, or all would learn the same thing
-        start = torch.linspace(-1, 1, logistics + 2)[1:-1] if logistics > 1 else torch.zeros(1)
-        self.register_buffer("start", start, persistent=False)
+        # the components start side by side, or all would learn the same thing
+        apart = torch.linspace(-1, 1, logistics + 2)[1:-1] if logistics > 1 else torch.zeros(1)
+        self.register_buffer("apart", apart, persistent=False)
+        self.register_buffer("origin", torch.zeros(shape.form))
+        self.register_buffer("spread", torch.full(shape.form, 0.5))
         self.lowest = math.log(0.25 / (levels - 1))
+
+    def begin(self, x: Tensor) -> None:
+        """0 means that each value lies as it does in the items: around its mean, as far as it deviates."""
+        v = 2 * x - 1
+        mean = v.nanmean(0).nan_to_num(0.0)
+        self.get_buffer("origin").copy_(mean)
+        self.get_buffer("spread").copy_((v - mean).square().nanmean(0).nan_to_num(0.25).sqrt())
 
     def forward(self, h: Tensor) -> LogisticMixtureDistribution:
         # channels first, as the items lie: twice as fast as what follows on the mixed layouts
@@ -215,8 +224,12 @@ class DiscretizedLogisticMixture(Likelihood):
         def grid(values: Tensor, per: int) -> Tensor:
             return values.reshape(h.shape[0], m, per, *size)
 
-        means = grid(means, c) + self.get_buffer("start").view(1, m, 1, *(1 for _ in size))
+        origin, spread = self.get_buffer("origin"), self.get_buffer("spread")
+        apart = 2 * self.get_buffer("apart").view(1, m, 1, *(1 for _ in size))
+        means = grid(means, c) + (origin + apart * spread)
+        # narrower than all components together, and wider than a value that never changes
+        narrow = torch.log(0.4 * spread + 0.1)
         # softplus keeps a gradient at the floor, below which a bin is one level wide anyway
-        scales = self.lowest + F.softplus(grid(scales, c) - 2.0 - self.lowest)
+        scales = self.lowest + F.softplus(grid(scales, c) + (narrow - self.lowest))
         mixing = torch.tanh(grid(mixing, self.pairs))
         return LogisticMixtureDistribution(logits, means, scales, mixing, self.levels)

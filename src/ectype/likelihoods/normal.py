@@ -77,5 +77,8 @@ class Normal(Likelihood):
         self.scale = LearnedScale(shape, scale, floor)
         self.numbers = self.scale.numbers
 
+    def begin(self, x: Tensor) -> None:
+        self.scale.begin(x)
+
     def forward(self, h: Tensor) -> NormalDistribution:
         return NormalDistribution(*self.scale(h))

@@ -94,6 +94,11 @@ class Product(Likelihood):
         self.discrete = all(part.discrete for part in parts)
         self.shown = "draw" if any(part.shown == "draw" for part in parts) else "mean"
 
+    def begin(self, x: Tensor) -> None:
+        for part, piece in zip(self.factors, self.joint.split(x), strict=True):
+            if isinstance(part, Likelihood):
+                part.begin(piece)
+
     def forward(self, h: Tensor) -> ProductDistribution:
         pieces = h.split([prod(form) for form in self.forms], 1)
         return ProductDistribution(

@@ -46,10 +46,16 @@ class LearnedScale(nn.Module):
             axis = (form[0], *(1 for _ in form[1:])) if scale == "channel" else tuple(1 for _ in form)
             self.log_scale = nn.Parameter(torch.full(axis, -1.0))
         self.numbers = (2 * form[0], *form[1:]) if self.per_site else form
+        self.register_buffer("origin", torch.zeros(form))
+
+    def begin(self, x: Tensor) -> None:
+        """0 means the average item of x (N, *form)."""
+        self.get_buffer("origin").copy_(x.nanmean(0).nan_to_num(0.0))
 
     def forward(self, h: Tensor) -> tuple[Tensor, Tensor]:
         """(B, *numbers) to the location (B, *form) and a log scale that broadcasts to it."""
         h = h.float()
         location, log_scale = h.chunk(2, 1) if self.per_site else (h, self.log_scale)
+        location = location + self.get_buffer("origin")
         # softplus keeps a gradient where a clamp would leave the scale stuck at its floor
         return location, self.floor + F.softplus(log_scale - self.floor)

@@ -45,7 +45,7 @@ class LM(Model):
         self.likelihood = likelihood
         self.conditioner = conditioner
 
-    def begin(self, items: int, x: Tensor) -> None:
+    def begin(self, items: int, some: Batch) -> None:
         """Nothing: there is no prior to start from items."""
 
     def decode(self, z: Tensor, context: Context | None = None) -> Distribution:
