@@ -1,6 +1,6 @@
 """Captioned shapes: are all words of a caption right in what is made, for combinations never seen?
 
-    ./dev bench caption_shapes [--families vae,gan] [--seeds 1] [--minutes 12] [--again]
+    ./dev bench caption_shapes [--families vae,gan] [--seeds 1] [--minutes 12] [--network dcgan --width 32]
 
 Drawn pictures, 32 x 32 (`ectype.data.drawing`). Of the combinations of size, colour, shape and place
 (3 x 6 x 4 x 9) 30 % are in the training data, 20,000 pictures of them; captions are those of the built-in
@@ -93,21 +93,22 @@ def right(pictures: Array, captions: list[str]) -> dict[str, float]:
     return {"all": round(float(np.mean([all(f.values()) for f in found])), 4), **each}
 
 
-def measured(family: str, seed: int, asked: argparse.Namespace) -> dict[str, Any]:
+def measured(family: str, seed: int, asked: argparse.Namespace, options: dict[str, Any]) -> dict[str, Any]:
     """Train one model and judge what it makes of captions."""
     torch.set_num_threads(1)
     pictures, captions, real, unseen = drawn(seed)
     data = captioned(pictures, captions, asked.unit)
-    model = build(family, data, seed=seed)
-    began = time.perf_counter()
+    model = build(family, data, seed=seed, **options)
+    began, worked = time.perf_counter(), time.process_time()
     *_, last = fit(model, data, minutes=asked.minutes, seed=seed, threads=1)
-    seconds = time.perf_counter() - began
+    seconds, cpu = time.perf_counter() - began, time.process_time() - worked
     figures = right(made(model, data, unseen, seed), unseen)
     return {
         **figures,
         "seen": right(made(model, data, captions[:ASKED], seed), captions[:ASKED])["all"],
         "real": right(real, unseen)["all"],
         "seconds": round(seconds, 1),
+        "cpu": round(cpu, 1),
         "steps": last.number,
     }
 
@@ -121,19 +122,22 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=1)
     parser.add_argument("--minutes", type=float, default=12.0)
     parser.add_argument("--unit", default="words")
+    parser.add_argument("--network", default=None)
+    parser.add_argument("--width", type=int, default=None)
     parser.add_argument("--again", action="store_true")
     asked = parser.parse_args()
+    options = {k: v for k in ("network", "width") if (v := getattr(asked, k)) is not None}
     protocol = (
-        f"{asked.minutes:g} minutes on one thread, defaults, captions in {asked.unit}; {ASKED} captions of "
-        f"combinations that are not among the {SHARE:.0%} in training"
+        f"{asked.minutes:g} minutes on one thread, {options or 'defaults'}, captions in {asked.unit}; "
+        f"{ASKED} captions of combinations that are not among the {SHARE:.0%} in training"
     )
     for seed in range(asked.seeds):
         for family in asked.families.split(","):
             measure(
                 NAME,
-                {"family": family, "unit": asked.unit, "seed": seed},
+                {"family": family, "unit": asked.unit, "seed": seed, **options},
                 protocol,
-                lambda f=family, s=seed: measured(f, s, asked),
+                lambda f=family, s=seed: measured(f, s, asked, options),
                 again=asked.again,
             )
 
