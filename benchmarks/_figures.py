@@ -39,3 +39,11 @@ def minutes(lines: list[Line]) -> str:
     time = f"{statistics.median(values(lines, 'seconds')) / 60:.1f} min on one thread"
     cpu = [line["figures"]["cpu"] / 60 for line in lines if "cpu" in line["figures"]]
     return time + (f", {statistics.median(cpu):.1f} CPU-min" if cpu else "")
+
+
+def mean(numbers: list[float], places: int) -> str:
+    """Mean ± standard error over seeds, or the one number there is."""
+    value = f"{statistics.fmean(numbers):.{places}f}"
+    if len(numbers) < 2:
+        return value
+    return f"{value} ± {statistics.stdev(numbers) / len(numbers) ** 0.5:.{places}f}"

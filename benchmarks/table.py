@@ -15,7 +15,8 @@ import sys
 from collections.abc import Callable, Iterator
 
 from _conditions import caption_rows, emoji_rows, fill_rows, joint_rows, label_rows
-from _figures import Row, grouped, spread, values
+from _figures import Row, grouped, mean, spread, values
+from _games import game_rows, mixture_rows, stacked_rows
 from _record import ROOT, Line, newest
 
 README = ROOT / "README.md"
@@ -56,14 +57,6 @@ def throughput_rows(lines: list[Line]) -> Iterator[Row]:
                 )
 
 
-def mean(numbers: list[float], places: int) -> str:
-    """Mean ± standard error over seeds, or the one number there is."""
-    value = f"{statistics.fmean(numbers):.{places}f}"
-    if len(numbers) < 2:
-        return value
-    return f"{value} ± {statistics.stdev(numbers) / len(numbers) ** 0.5:.{places}f}"
-
-
 def scoring_rows(lines: list[Line]) -> Iterator[Row]:
     """Seconds for the bound of 10,000 items against the peer's."""
     for (threads,), group in grouped(lines, "threads").items():
@@ -99,50 +92,6 @@ def resume_rows(lines: list[Line]) -> Iterator[Row]:
         some = line["figures"]
         verdict = "identical, bit for bit" if some["identical"] else "**different**"
         yield f"resumed after SIGKILL at {len(some['killed_after'])} random steps", "identical", verdict
-
-
-def game_rows(lines: list[Line]) -> Iterator[Row]:
-    """Milliseconds per step of both players against the peer's."""
-    for (threads,), group in grouped(lines, "threads").items():
-        sides = {side: values(some, "ms_per_step") for (side,), some in grouped(group, "side").items()}
-        if {"torchgan", "ectype"} <= sides.keys():
-            peer, ours = sides["torchgan"], sides["ectype"]
-            yield (
-                f"critic and generator step against torchgan 0.1.0, DCGAN 32 × 32, {threads} thread(s)",
-                "≥ 2 ×",
-                f"**{statistics.median(peer) / statistics.median(ours):.2f} ×**: {spread(ours, 0)} against "
-                f"{spread(peer, 0)} ms",
-            )
-
-
-def mixture_rows(lines: list[Line]) -> Iterator[Row]:
-    """Modes, quality and evenness of the GAN on ring and grid."""
-    goals = {"ring": "8/8", "grid": "25/25"}
-    for (name, gamma), group in grouped(lines, "set", "gamma").items():
-        quality, kl = values(group, "quality"), values(group, "kl")
-        minutes = statistics.median(values(group, "seconds")) / 60
-        told = "automatic γ" if gamma is None else f"γ = {gamma:g}"
-        yield (
-            f"GAN on {name}, {told}, {len(group)} seed(s)",
-            f"{goals[str(name)]}, 98–99 %, KL ≤ 0.01",
-            f"modes at N = 2,500 {spread(values(group, 'modes'), 0)}; at N = 100,000 of high quality "
-            f"**{mean([100 * q for q in quality], 1)} %**, reverse KL **{mean(kl, 4)}**; "
-            f"{minutes:.1f} min a seed on one thread (a perfect sampler: 98.89 %)",
-        )
-
-
-def stacked_rows(lines: list[Line]) -> Iterator[Row]:
-    """Modes of stacked MNIST."""
-    if lines:
-        some = lines[-1]["figures"]
-        minutes = statistics.median(values(lines, "seconds")) / 60
-        yield (
-            f"stacked MNIST, {some['parameters']:,} parameters, 26,000 made, {len(lines)} seed(s)",
-            "≥ 990 modes",
-            f"**{spread(values(lines, 'modes'), 0)}** modes, KL {spread(values(lines, 'kl'), 3)} (real "
-            f"pictures: {some['floor_modes']}, {some['floor_kl']:.3f}; judge right "
-            f"{100 * some['judge']:.1f} %); {minutes:.0f} min",
-        )
 
 
 def name_rows(lines: list[Line]) -> Iterator[Row]:
