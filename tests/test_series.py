@@ -296,6 +296,28 @@ def test_hidden_values_of_the_runs_own_data_are_scored(tmp_path: Path, caplog: A
     assert "the last value" in caplog.text and "inside 80 %" in caplog.text
 
 
+def test_what_is_said_of_a_series_heeds_its_conditions() -> None:
+    """The end cannot be told from the beginning, only from the label."""
+    rng = np.random.default_rng(0)
+    label = rng.integers(0, 2, 300)
+    x = rng.normal(0, 0.1, (300, 16, 1))
+    x[:, 8:, 0] += np.where(label, 5, -5)[:, None]
+    data = ec.read((x, label), kind="series", given="label")
+    model = ec.build("vae", data, hidden=(64, 64), latent=2, prior="normal")
+    list(ec.fit(model, data, steps=400, batch=50))
+    run = Run.of(model, data)
+    start = np.concatenate([x[:4, :8], np.full((4, 8, 1), np.nan)], 1).astype(np.float32)
+    for value, sign in (("0", -1), ("1", 1)):
+        asked: dict[str, Any] = {"draws": 3, "given": {"label": value}}
+        for made in (impute(run, start, **asked), forecast(run, x[:4, :8], steps=8, **asked)):
+            assert (np.sign(np.array(made)[:, :, 8:]) == sign).mean() > 0.95
+    own = forecast(run, data, steps=8, draws=3, count=20)
+    truth = label[data.splits["test"][:20]]
+    assert (np.sign(np.array(own)[:, :, 8:].mean((1, 2, 3))) == np.where(truth, 1, -1)).all()
+    with pytest.raises(UsageError, match="'colour'"):
+        forecast(run, x[:4], steps=8, given={"colour": "1"})
+
+
 def test_gaps_are_of_series(waves: Run) -> None:
     with pytest.raises(UsageError, match="steps is from 1 to 15"):
         forecast(waves, steps=16)

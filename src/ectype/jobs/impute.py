@@ -6,17 +6,18 @@ the prior the one nearest on the known values is refined until it fits them. Kno
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ectype.errors import DataError, UsageError
-from ectype.jobs import outputs
 
 if TYPE_CHECKING:
     import numpy as np
     from torch import Tensor
 
+    from ectype.context import Context
+    from ectype.jobs.inputs import Items
     from ectype.kinds.series import Series
     from ectype.runs import Run
 
@@ -24,10 +25,7 @@ if TYPE_CHECKING:
 
 SHEET = "filled.png"
 _OWN = 200
-_BATCH = 100
 _ON_SHEET = 16
-_MIDDLE = (0.1, 0.9)  # quantiles between which 80 % of the truth should lie
-_ENOUGH = 10  # draws from which an interval is worth telling
 
 
 def impute(
@@ -35,6 +33,7 @@ def impute(
     source: str | Path | None = None,
     *,
     hide: float = 0.2,
+    given: Mapping[str, str] | None = None,
     draws: int = 1,
     noise: bool = False,
     temperature: float = 1.0,
@@ -53,6 +52,7 @@ def impute(
         run: a run's folder, or its model file, of series of one length.
         source: series with gaps (empty cells, NaN), anything train reads; default: the run's own data.
         hide: of the run's own data: share of the values to hide.
+        given: conditions of all series by value, such as label=7, in place of those that each has.
         draws: fills of each series.
         noise: draw from p(x | z) instead of taking its mean.
         temperature: below 1 nearer to the typical fill, above 1 further from it.
@@ -67,6 +67,7 @@ def impute(
     import torch
 
     from ectype.jobs.fills import check
+    from ectype.jobs.gaps import filled, straight, tell_distance
     from ectype.jobs.inputs import items_of, opened
 
     check(draws, temperature, out, overwrite)
@@ -81,10 +82,13 @@ def impute(
     if source is None:
         stream = torch.Generator().manual_seed(seed)
         seen = there & (torch.rand(there.shape, generator=stream) >= hide)
-    made = _filled(run, kind, stored, seen, draws, seed, noise=noise, temperature=temperature)
+    context = _context(run, given, items, len(stored))
+    made = filled(run, kind, stored, seen, draws, seed, context=context, noise=noise, temperature=temperature)
     if source is None:
-        plain = _straight(torch.where(seen, stored, torch.nan))
-        _tell(kind, made, stored, there & ~seen, plain, "a straight line", split=items.split, seed=seed)
+        plain = straight(torch.where(seen, stored, torch.nan))
+        tell_distance(
+            kind, made, stored, there & ~seen, plain, "a straight line", split=items.split, seed=seed
+        )
     return _given(kind, made, torch.where(seen, stored, torch.nan), items.names, out, overwrite)
 
 
@@ -93,6 +97,7 @@ def forecast(
     source: str | Path | None = None,
     *,
     steps: int,
+    given: Mapping[str, str] | None = None,
     draws: int = 20,
     noise: bool = True,
     temperature: float = 1.0,
@@ -114,6 +119,7 @@ def forecast(
         run: a run's folder, or its model file, of series of one length.
         source: series, anything train reads; default: windows of the run's own data.
         steps: how many to say, fewer than the model's window has.
+        given: conditions of all series by value, such as label=7, in place of those that each has.
         draws: futures of each series.
         noise: draw from p(x | z) instead of taking its mean; an interval of means is too narrow.
         temperature: below 1 nearer to the typical future, above 1 further from it.
@@ -129,7 +135,9 @@ def forecast(
     """
     import torch
 
+    from ectype.data.data import Data
     from ectype.jobs.fills import check
+    from ectype.jobs.gaps import filled, straight, tell_distance
     from ectype.jobs.inputs import items_of, opened
 
     check(draws, temperature, out, overwrite)
@@ -137,19 +145,21 @@ def forecast(
     kind = series_of(run)
     if not 0 < steps < kind.length:
         raise UsageError(f"steps is from 1 to {kind.length - 1}, the model's window less one, not {steps}")
-    if source is None:
-        items = items_of(run, None, split=split, count=count or _OWN)
+    items = None
+    if source is None or isinstance(source, Data):
+        items = items_of(run, source, split=split, count=count or _OWN)
         stored, names, told = items.data.store.gather(items.indices), items.names, items.split
     else:
         stored, names = _ends(kind, source, steps, by, time)
         stored, names, told = stored[:count], names[:count], ""
     seen = ~stored.isnan()
     seen[:, :, -steps:] = False
-    made = _filled(run, kind, stored, seen, draws, seed, noise=noise, temperature=temperature)
+    context = _context(run, given, items, len(stored))
+    made = filled(run, kind, stored, seen, draws, seed, context=context, noise=noise, temperature=temperature)
     if told:
         history = torch.where(seen, stored, torch.nan)
         hidden = ~stored.isnan() & ~seen
-        _tell(kind, made, stored, hidden, _straight(history), "the last value", split=told, seed=seed)
+        tell_distance(kind, made, stored, hidden, straight(history), "the last value", split=told, seed=seed)
     return _given(kind, made, torch.where(seen, stored, torch.nan), names, out, overwrite)
 
 
@@ -161,6 +171,17 @@ def series_of(run: Run) -> Series:
         what = "series of many lengths" if isinstance(run.kind, Series) else f"items of kind {run.kind.name}"
         raise UsageError(f"gaps and futures are of time series of one length, and this model makes {what}")
     return run.kind
+
+
+def _context(run: Run, given: Mapping[str, str] | None, items: Items | None, n: int) -> Context | None:
+    """The context of n series: the conditions that are given by value, else those that each has."""
+    from ectype.jobs.decoding import evaluating
+    from ectype.jobs.inputs import context_of, device_of
+
+    with evaluating(run):
+        if given or items is None:
+            return context_of(run, given, n)
+        return run.model.condition(items.data.batch(items.indices).to(device_of(run)))
 
 
 def _ends(
@@ -182,93 +203,6 @@ def _ends(
             raise DataError(f"{source}: series {i} ends in nothing known, or in infinite numbers")
         stored[i, :, kind.length - steps - len(end) : kind.length - steps] = end.T
     return torch.from_numpy(stored), found.names or [f"{i:04d}" for i in range(len(rows))]
-
-
-def _filled(
-    run: Run,
-    kind: Series,
-    stored: Tensor,
-    seen: Tensor,
-    draws: int,
-    seed: int,
-    *,
-    noise: bool,
-    temperature: float,
-) -> Tensor:
-    """(draws, N, C, T) in the data's units: known values as they are, the others as the model says."""
-    import torch
-
-    from ectype.jobs.decoding import evaluating, noise_of_pixels
-    from ectype.jobs.fills import searched
-    from ectype.jobs.inputs import device_of
-    from ectype.noise import mix
-
-    conditioner = run.model.conditioner
-    parts = []
-    with evaluating(run):
-        for start in range(0, len(stored), _BATCH):
-            own, there = stored[start : start + _BATCH], seen[start : start + _BATCH]
-            numbers = range(start, start + len(own))
-            x = kind.tensor(own).to(device_of(run))
-            given = None if conditioner is None else conditioner({}, {}, len(own))
-            found = []
-            for j in range(draws):
-                p = searched(
-                    run, given, numbers, j, x, there.to(x.device), seed=seed, temperature=temperature
-                )
-                y = p.draw(noise_of_pixels(mix(seed, j), numbers)) if noise else p.mean
-                found.append(torch.where(there, own, torch.from_numpy(kind.stored(y))))
-            parts.append(torch.stack(found))
-    return torch.cat(parts, 1)
-
-
-def _straight(known: Tensor) -> Tensor:
-    """(N, C, T) with NaN replaced by a line between neighbours, by the nearest value at the ends."""
-    import numpy as np
-    import torch
-
-    rows = known.numpy().reshape(-1, known.shape[2]).copy()
-    across = np.arange(rows.shape[1])
-    for row in rows:
-        there = ~np.isnan(row)
-        row[~there] = np.interp(across[~there], across[there], row[there]) if there.any() else np.nan
-    return torch.from_numpy(rows.reshape(known.shape))
-
-
-def _tell(
-    kind: Series,
-    made: Tensor,
-    true: Tensor,
-    hidden: Tensor,
-    plain: Tensor,
-    plain_name: str,
-    *,
-    split: str,
-    seed: int,
-) -> None:
-    """Say how near the mean fill is to what was hidden, in deviations of each feature."""
-    import torch
-
-    from ectype.metrics import Score, mean_error, share_error
-
-    std = torch.tensor(kind.std).view(-1, 1)
-    gap = ((made.mean(0) - true) / std)[hidden].double().square()
-    far = ((plain - true) / std)[hidden & ~plain.isnan()].double().square()
-    value, error = mean_error(gap)
-    root = value**0.5
-    told: dict[str, Any] = {"n": int(hidden.sum()), "split": split, "seed": seed}
-    scores = [
-        Score("fill_rmse", root, "deviations", "lower", **told, error=(error or 0) / max(2 * root, 1e-12),
-              floor=float(far.mean()) ** 0.5, floor_name=plain_name, note=f"mean of {len(made)} fills")
-    ]  # fmt: skip
-    if len(made) >= _ENOUGH:
-        low, high = (torch.quantile(made, q, 0) for q in _MIDDLE)
-        share, bar = share_error(((low <= true) & (true <= high))[hidden])
-        scores.append(
-            Score("inside 80 %", share, "", "neither", **told, error=bar, floor=0.8, floor_name="ideal",
-                  note="values between the 10 % and 90 % quantiles of the fills")
-        )  # fmt: skip
-    outputs.tell_scores(scores)
 
 
 def _given(
