@@ -116,6 +116,55 @@ def test_a_latent_that_says_nothing_is_an_event_and_nothing_is_undone() -> None:
     assert run.supervisor.now.salt == 0
 
 
+def silenced(chosen: bool, steps: int = 300) -> Session:
+    """A VAE whose latent says nothing while its KL weighs 50 times as much as it should from the start."""
+    run = injection.session(0, steps, "vae", "digits", network="mlp", hidden=(32,), prior="normal", beta=50.0)
+    if not chosen:
+        run.model.spec["options"].pop("beta")
+    return run
+
+
+def test_a_latent_that_says_nothing_is_learned_anew_once() -> None:
+    run = silenced(chosen=False)
+    while not run.finished:
+        run.step()
+        run.check_if_due()
+    first, *later = [e for e in run.supervisor.now.events if e["kind"] == "collapse"]
+    assert (first["action"], first["to"]) == ("begun anew", 0)
+    assert all("action" not in e for e in later)
+    assert run.supervisor.now.anew == pytest.approx((first["step"] - 1) / 300)
+    assert run.model.anew == run.supervisor.now.anew
+    assert run.supervisor.now.factor == 1.0 and run.supervisor.now.rung == 0
+    # what was found while it said nothing is not what is kept
+    assert run.progress.best_step > first["step"]
+
+
+def test_the_kl_weighs_nothing_at_first_where_training_began_anew() -> None:
+    model = silenced(chosen=False).model
+    model.anew = 0.2
+    weights = []
+    for share in (0.2, 0.3, 0.36, 0.52, 0.68, 1.0):
+        model.progress = share
+        weights.append(model.weight)
+    assert weights == pytest.approx([0, 0, 0, 25, 50, 50])
+
+
+def test_a_run_that_began_anew_is_resumed_bit_for_bit(tmp_path: Path) -> None:
+    whole, half = silenced(chosen=False), silenced(chosen=False)
+    while not whole.finished:
+        whole.step()
+    while half.progress.step < 170:
+        half.step()
+    assert half.supervisor.now.anew > 0
+    half.save(tmp_path / "state")
+    again = silenced(chosen=False)
+    again.resume(tmp_path / "state")
+    while not again.finished:
+        again.step()
+    for name, value in whole.model.state_dict().items():
+        assert torch.equal(value, again.model.state_dict()[name]), name
+
+
 def test_the_ladder_ends() -> None:
     run = injection.session(0, 4000)
     decoder = list(run.model.decoder.parameters())[-2]
@@ -279,7 +328,11 @@ BACK = {"step": 1200, "kind": "act", "signs": ["quality"], "to": 1150, "rate": 0
         ({**BACK, "restrained": True}, "and a critic whose layers lengthen nothing"),
         ({"step": 9, "kind": "watch", "signs": ["critic"]}, "the critic won; watched, nothing was done"),
         ({"step": 9, "kind": "skipped", "signs": [], "steps": 3}, "3 steps had no finite gradient"),
-        ({"step": 9, "kind": "collapse", "signs": ["posterior"], "kl": 0.01}, "posterior collapse"),
+        ({"step": 9, "kind": "collapse", "signs": ["posterior"], "kl": 0.01}, "try a smaller beta"),
+        (
+            {"step": 9, "kind": "collapse", "signs": ["posterior"], "kl": 0.01, "to": 0},
+            "begun anew with a KL",
+        ),
     ],
 )
 def test_events_in_words(event: dict[str, Any], words: str) -> None:

@@ -23,10 +23,13 @@ def told(event: Mapping[str, Any]) -> str:
     if event.get("kind") == "skipped":
         return f"{where}: {int(event.get('steps', 0)):,} steps had no finite gradient and moved nothing"
     if event.get("kind") == "collapse":
-        return (
+        found = (
             f"{where}: the KL is {float(event.get('kl', 0)):.3f} nats per item, so the latent says nothing "
-            "about it (posterior collapse); try a smaller beta, a longer warmup or free_bits"
+            "about it (posterior collapse)"
         )
+        if "to" in event:
+            return f"{found}; begun anew with a KL that weighs nothing at first"
+        return f"{found}; try a smaller beta, a longer warmup or free_bits"
     said = f"{where}: {' and '.join(signs)}"
     if "to" in event:
         rate = f"with {float(event['rate']):g} times the rate that was asked for"
@@ -37,7 +40,7 @@ def told(event: Mapping[str, Any]) -> str:
 
 def warnings(events: Sequence[Mapping[str, Any]]) -> list[str]:
     """What a reader of the report must know: a run that was put back is not one that was not."""
-    back = [e for e in events if "to" in e]
+    back = [e for e in events if "to" in e and e.get("kind") != "collapse"]
     found = []
     if back:
         times = "once" if len(back) == 1 else f"{len(back)} times"

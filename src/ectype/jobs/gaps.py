@@ -27,13 +27,12 @@ _ENOUGH = 10  # draws from which an interval is worth telling
 
 def filled(
     run: Run,
-    kind: Series,
     stored: Tensor,
     seen: Tensor,
+    context: Context | None,
+    *,
     draws: int,
     seed: int,
-    *,
-    context: Context | None,
     noise: bool,
     temperature: float,
 ) -> Tensor:
@@ -43,14 +42,14 @@ def filled(
         stored: (N, C, T) in the data's units, NaN where nothing is known.
         seen: (N, C, T) which values the model is shown.
         context: of all N series, or None.
-        noise, temperature: as of the jobs.
+        draws, seed, noise, temperature: as of the jobs.
     """
     parts = []
     with evaluating(run):
         for start in range(0, len(stored), _BATCH):
             own, there = stored[start : start + _BATCH], seen[start : start + _BATCH]
             numbers = range(start, start + len(own))
-            x = kind.tensor(own).to(device_of(run))
+            x = run.kind.tensor(own).to(device_of(run))
             given = None if context is None else context[start : start + _BATCH]
             found = []
             for j in range(draws):
@@ -58,7 +57,7 @@ def filled(
                     run, given, numbers, j, x, there.to(x.device), seed=seed, temperature=temperature
                 )
                 y = p.draw(noise_of_pixels(mix(seed, j), numbers)) if noise else p.mean
-                found.append(torch.where(there, own, torch.from_numpy(kind.stored(y))))
+                found.append(torch.where(there, own, torch.from_numpy(run.kind.stored(y))))
             parts.append(torch.stack(found))
     return torch.cat(parts, 1)
 
@@ -74,17 +73,17 @@ def straight(known: Tensor) -> Tensor:
 
 
 def tell_distance(
-    kind: Series,
-    made: Tensor,
-    true: Tensor,
-    hidden: Tensor,
-    plain: Tensor,
-    plain_name: str,
-    *,
-    split: str,
-    seed: int,
+    kind: Series, made: Tensor, true: Tensor, seen: Tensor, plain_name: str, *, split: str, seed: int
 ) -> None:
-    """Say how near the mean fill is to what was hidden, in deviations of each feature."""
+    """Say how near the mean fill is to what was hidden, in deviations of each feature.
+
+    Arguments:
+        made: (draws, N, C, T) in the data's units.
+        true: (N, C, T) what there was, NaN where nothing is known.
+        seen: (N, C, T) what the model was shown.
+        plain_name: what a line between the neighbours that were shown is called.
+    """
+    hidden, plain = ~true.isnan() & ~seen, straight(torch.where(seen, true, torch.nan))
     std = torch.tensor(kind.std).view(-1, 1)
     gap = ((made.mean(0) - true) / std)[hidden].double().square()
     far = ((plain - true) / std)[hidden & ~plain.isnan()].double().square()

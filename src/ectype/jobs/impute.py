@@ -6,6 +6,7 @@ the prior the one nearest on the known values is refined until it fits them. Kno
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -67,7 +68,7 @@ def impute(
     import torch
 
     from ectype.jobs.fills import check
-    from ectype.jobs.gaps import filled, straight, tell_distance
+    from ectype.jobs.gaps import filled, tell_distance
     from ectype.jobs.inputs import items_of, opened
 
     check(draws, temperature, out, overwrite)
@@ -77,18 +78,14 @@ def impute(
     kind = series_of(run)
     items = items_of(run, source, split=split, count=_OWN if source is None and count is None else count)
     stored = items.data.store.gather(items.indices)
-    there = ~stored.isnan()
-    seen = there
+    seen = ~stored.isnan()
     if source is None:
         stream = torch.Generator().manual_seed(seed)
-        seen = there & (torch.rand(there.shape, generator=stream) >= hide)
+        seen &= torch.rand(seen.shape, generator=stream) >= hide
     context = _context(run, given, items, len(stored))
-    made = filled(run, kind, stored, seen, draws, seed, context=context, noise=noise, temperature=temperature)
+    made = filled(run, stored, seen, context, draws=draws, seed=seed, noise=noise, temperature=temperature)
     if source is None:
-        plain = straight(torch.where(seen, stored, torch.nan))
-        tell_distance(
-            kind, made, stored, there & ~seen, plain, "a straight line", split=items.split, seed=seed
-        )
+        tell_distance(kind, made, stored, seen, "a straight line", split=items.split, seed=seed)
     return _given(kind, made, torch.where(seen, stored, torch.nan), items.names, out, overwrite)
 
 
@@ -133,11 +130,9 @@ def forecast(
 
     Raises UsageError for a run of anything else or too many steps, DataError where the source cannot be read.
     """
-    import torch
-
     from ectype.data.data import Data
     from ectype.jobs.fills import check
-    from ectype.jobs.gaps import filled, straight, tell_distance
+    from ectype.jobs.gaps import filled, tell_distance
     from ectype.jobs.inputs import items_of, opened
 
     check(draws, temperature, out, overwrite)
@@ -150,17 +145,14 @@ def forecast(
         items = items_of(run, source, split=split, count=count or _OWN)
         stored, names, told = items.data.store.gather(items.indices), items.names, items.split
     else:
-        stored, names = _ends(kind, source, steps, by, time)
-        stored, names, told = stored[:count], names[:count], ""
+        stored, names, told = *_ends(kind, source, steps, count, by, time), ""
     seen = ~stored.isnan()
     seen[:, :, -steps:] = False
     context = _context(run, given, items, len(stored))
-    made = filled(run, kind, stored, seen, draws, seed, context=context, noise=noise, temperature=temperature)
+    made = filled(run, stored, seen, context, draws=draws, seed=seed, noise=noise, temperature=temperature)
     if told:
-        history = torch.where(seen, stored, torch.nan)
-        hidden = ~stored.isnan() & ~seen
-        tell_distance(kind, made, stored, hidden, straight(history), "the last value", split=told, seed=seed)
-    return _given(kind, made, torch.where(seen, stored, torch.nan), names, out, overwrite)
+        tell_distance(kind, made, stored, seen, "the last value", split=told, seed=seed)
+    return _given(kind, made, stored.where(seen, math.nan), names, out, overwrite)
 
 
 def series_of(run: Run) -> Series:
@@ -185,7 +177,7 @@ def _context(run: Run, given: Mapping[str, str] | None, items: Items | None, n: 
 
 
 def _ends(
-    kind: Series, source: str | Path, steps: int, by: str | None, time: str | None
+    kind: Series, source: str | Path, steps: int, count: int | None, by: str | None, time: str | None
 ) -> tuple[Tensor, list[str]]:
     """The last steps of each series of a source and room for `steps` more, (N, C, T), and their names."""
     import numpy as np
@@ -194,6 +186,7 @@ def _ends(
     from ectype.data.series import whole
 
     found, rows = whole(source, window=kind.length, by=by, time=time)
+    rows = rows[:count]
     stored = np.full((len(rows), kind.features, kind.length), np.nan, np.float32)
     for i, row in enumerate(rows):
         if row.shape[1] != kind.features:
@@ -202,7 +195,7 @@ def _ends(
         if not len(end) or np.isnan(end).all() or np.isinf(end).any():
             raise DataError(f"{source}: series {i} ends in nothing known, or in infinite numbers")
         stored[i, :, kind.length - steps - len(end) : kind.length - steps] = end.T
-    return torch.from_numpy(stored), found.names or [f"{i:04d}" for i in range(len(rows))]
+    return torch.from_numpy(stored), (found.names or [f"{i:04d}" for i in range(len(rows))])[:count]
 
 
 def _given(

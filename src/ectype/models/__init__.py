@@ -149,6 +149,13 @@ class Model(nn.Module, ABC):
         """What `build` made it from; empty for a model that was put together by hand."""
         self.progress = 1.0
         """How much of training has passed, set by the loop; schedules such as warm-up read it."""
+        self.anew = 0.0
+        """How much had passed when it was begun anew for a silent latent, set by the loop; 0: never."""
+
+    @property
+    def warm_starts(self) -> bool:
+        """Whether training can begin anew with a latent that is learned before its KL weighs anything."""
+        return False
 
     @property
     def stages(self) -> tuple[Stage, ...]:

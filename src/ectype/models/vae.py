@@ -37,6 +37,8 @@ from ectype.noise import Noise, normal, uniform
 from ectype.priors import Prior
 from ectype.shapes import Joint
 
+_ALONE, _RISING = 0.2, 0.4  # shares of what is left after training was begun anew
+
 
 @final
 class VAE(Autoencoder):
@@ -90,8 +92,21 @@ class VAE(Autoencoder):
         self.coupled = free_bits > 0
 
     @property
+    def warm_starts(self) -> bool:
+        # who chose how the KL weighs means it
+        return not {"beta", "free_bits", "warmup"} & set(self.spec.get("options", {}))
+
+    @property
     def weight(self) -> float:
-        """The KL's weight now: β, or its warm-up share."""
+        """The KL's weight now: β, or its warm-up share.
+
+        Begun anew, nothing for a fifth of what is left and then a slow rise: the decoder first learns to read
+        a code (Li et al. 2019, "A surprisingly effective fix for deep latent variable modeling of text",
+        section 4.1).
+        """
+        if self.anew:
+            since = (self.progress - self.anew) / (1 - self.anew)
+            return self.beta * min(1.0, max(0.0, (since - _ALONE) / _RISING))
         return self.beta * min(1.0, self.progress / self.warmup) if self.warmup > 0 else self.beta
 
     def posterior(

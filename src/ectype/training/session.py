@@ -107,7 +107,7 @@ class Session:
         seed_dropout(self.device, mix(seed, number, 3))
         if not self.model.training:
             self.model.train()
-        self.model.progress = number / total
+        self.model.progress, self.model.anew = number / total, self.supervisor.now.anew
         batch = self._batch(self.order.at(number))
         rate = self.settings.rate * schedule(number, total) * self.supervisor.now.factor
         for name in stage_at(self.model.stages, number, total).players:
@@ -136,9 +136,11 @@ class Session:
         verdict = self.supervisor.window(number, self.model, seen)
         if verdict == "ok":
             self.supervisor.snapshots.take(number, self._tensors())
-        elif verdict == "act" and (tensors := self.supervisor.act(self.model)) is not None:
+        elif (tensors := self.supervisor.act(self.model, verdict)) is not None:
             restore(self._tensors(), tensors, Path("snapshot"))
             self.order = Order(self.data.splits["train"], self.settings.batch, self._seed)
+            if verdict == "anew":  # a latent that says nothing may be as likely, and was not asked for
+                self.best, self.progress.best, self.progress.patience = None, None, 0
 
     def computing(self) -> AbstractContextManager[None]:
         """The precision of this run, for a block that computes."""
@@ -160,7 +162,6 @@ class Session:
         """The means since the last report; raises TrainingError when nothing finite is left."""
         self._count_skipped()
         means = self.meter.means()
-        elapsed = max(time.perf_counter() - self._since, 1e-9)
         step = Step(
             self.progress.step,
             self.total,
@@ -168,7 +169,7 @@ class Session:
             means.pop("loss", math.nan),
             means,
             self._select,
-            self._items / elapsed,
+            self._items / max(time.perf_counter() - self._since, 1e-9),
             self.progress.skipped,
             stopped,
             self.early,
@@ -284,9 +285,8 @@ class Session:
     def resume(self, path: Path) -> None:
         """Stand where the state was written; raises ModelFileError."""
         saved, progress = load_state(path)
-        chosen = {k: v for k, v in progress.decisions.items() if k != "total"}
         try:
-            self.configure(Settings(**chosen))
+            self.configure(Settings(**{k: v for k, v in progress.decisions.items() if k != "total"}))
         except TypeError as error:
             raise ModelFileError(f"{path} is damaged and cannot be resumed ({error})") from error
         self.supervisor.restore(progress.supervisor, saved, self.device)

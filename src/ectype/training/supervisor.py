@@ -13,7 +13,8 @@ spent stays spent: the step count goes on. Steps without a finite gradient move 
 (`Player.move`); here it is noticed that there are many. Every act is an event in the record and in the
 report: a run that was put back is never shown as one that was not.
 
-It also notices a latent that says nothing: a KL that stays near 0 is an event, and nothing is undone.
+It also notices a latent that says nothing: a KL that stays near 0 is an event. Where the model can learn
+its latent before the KL weighs anything (`Model.warm_starts`), the run is begun anew in that way, once.
 """
 
 from __future__ import annotations
@@ -50,6 +51,7 @@ class Condition:
         skipping: whether the last window had steps without a finite gradient.
         restrained: whether the model is kept within bounds after each step.
         silent: whether the latent was found to say nothing.
+        anew: share of the run after which it was begun anew for that; 0: never.
         given_up: the ladder has ended.
         events: what happened, oldest first.
     """
@@ -61,6 +63,7 @@ class Condition:
     clean: int = 0
     restrained: bool = False
     silent: bool = False
+    anew: float = 0.0
     skipping: bool = False
     given_up: bool = False
     events: list[dict[str, Any]] = field(default_factory=list)
@@ -103,7 +106,7 @@ class Supervisor:
         return self.active and step % WINDOW == 0
 
     def window(self, step: int, model: Model, seen: set[str]) -> str:
-        """Read the window: "ok", "watch" or "act".
+        """Read the window: "ok", "watch", "act", or "anew" where the latent has to be learned anew.
 
         Arguments:
             step: steps done.
@@ -113,8 +116,10 @@ class Supervisor:
         for player, rows in self._rows.items():
             found |= self.signs.read(player, torch.stack(rows).tolist(), model.progress >= _SETTLED)
         self._skipped(step)
-        self._collapsed(step, model)
+        fell_silent = self._collapsed(step, model)
         self._rows, self._kl = {}, []
+        if fell_silent and model.warm_starts and not self.now.anew:
+            return "anew"
         now = self.now
         if not found:
             now.bad, now.clean = 0, now.clean + 1
@@ -139,18 +144,23 @@ class Supervisor:
             self.now.events[-1]["steps"] = count
         self.now.skipping = count > 0
 
-    def _collapsed(self, step: int, model: Model) -> None:
+    def _collapsed(self, step: int, model: Model) -> bool:
         """Note, once, that the posterior says nothing about the item."""
         if not self._kl or self.now.silent or model.progress < _SETTLED:
-            return
+            return False
         kl = float(torch.stack(self._kl).mean())
         if kl < _SILENT:
             self.now.silent = True
             self._event(step, "collapse", ["posterior"])
             self.now.events[-1]["kl"] = round(kl, 4)
+        return self.now.silent
 
-    def act(self, model: Model) -> dict[str, Tensor] | None:
-        """The tensors to go back to, after changing what the next rung changes; None: stop the run."""
+    def act(self, model: Model, verdict: str) -> dict[str, Tensor] | None:
+        """The tensors to go back to, after changing what the next rung changes; None: there are none."""
+        if verdict == "anew":
+            return self._begin_anew(model)
+        if verdict != "act":
+            return None
         now, event = self.now, self.now.events[-1]
         if now.rung >= len(_RUNGS):
             now.given_up = True
@@ -166,6 +176,16 @@ class Supervisor:
         self.snapshots.doubted()
         changed = model.steadied(2.0, more)
         return {k: changed.get(k.removeprefix("model/"), v) for k, v in target.tensors.items()}
+
+    def _begin_anew(self, model: Model) -> dict[str, Tensor]:
+        """The tensors of the first step, to learn the latent from before its KL weighs anything."""
+        first = self.snapshots.kept[0]
+        self.now.events[-1] |= {"action": "begun anew", "to": first.step}
+        self.now.anew, self.now.salt, self.now.bad = model.progress, self.now.salt + 1, 0
+        self.now.silent = False
+        self.signs.forget()
+        self.snapshots.doubted()
+        return first.tensors
 
     # ---- resuming ----
 
