@@ -221,10 +221,12 @@ def test_missing_labels_are_allowed_or_refused() -> None:
 
 def test_conditions_that_are_not_there() -> None:
     values = np.random.default_rng(0).integers(0, 255, (6, 8, 8)).astype(np.uint8)
-    with pytest.raises(DataError, match="no 'label' to be given; put the pictures"):
+    with pytest.raises(UsageError, match="no 'label' to be given; put the pictures"):
         read(values, given="label")
-    with pytest.raises(DataError, match="did you mean 'colour'"):
+    with pytest.raises(UsageError, match="did you mean 'colour'"):
         read("shapes", given="color")
+    with pytest.raises(UsageError, match="there is no 'd' to be given; known: c"):
+        read((values, {"c": ["a", "b"] * 3}), given="d")
     with pytest.raises(DataError, match="missing for every item"):
         read((values, [None] * 6), given="label")
 
@@ -237,6 +239,7 @@ def test_conditions_that_are_not_there() -> None:
         ({"size": 8}, "size are for pictures"),
         ({"channels": 2}, r"channels=2: 1 \(grey\), 3 \(colour\) or 4 \(alpha\)"),
         ({"bits": 17}, "bits=17: from 1 to 16"),
+        ({"limit": -1.0}, "limit=-1.0: gigabytes of memory, from 0"),
         ({"sise": 8}, "read takes no 'sise'; did you mean 'size'?"),
     ],
 )
@@ -263,6 +266,8 @@ def test_rows_that_do_not_fit_a_kind() -> None:
         read_with(np.zeros((4, 3)), Vector([0, 0], [1, 1]))
     with pytest.raises(DataError, match="kind 'label' cannot be read"):
         read_with(np.zeros((4, 3)), Label(["a"]))
+    with pytest.raises(DataError, match="rows of 3 numbers are no 4x4 pictures; the model knows no others"):
+        read_with(np.zeros((4, 3)), Image(1, (4, 4)))
     with pytest.raises(DataError, match="no column for label"):
         read_with(np.zeros((2, 4, 4)), Image(1, (4, 4)), conditions={"label": Label(["a"])}, strict=True)
 

@@ -89,6 +89,22 @@ def test_it_runs_under_an_older_python(version: str) -> None:
     assert done.stderr.startswith("./dev: there is no command 'dance'; known: demo, test, check, bench,")
 
 
+def test_a_build_that_is_not_in_the_first_place_is_no_alarm(
+    dev: ModuleType, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    tried = []
+    monkeypatch.setattr(dev, "output", lambda *command: None)
+    monkeypatch.setattr(dev, "torch_attempts", lambda *about: [["here"], ["there"]])
+    monkeypatch.setattr(dev, "install", lambda attempt: tried.append(attempt) or attempt == ["there"])
+    dev.install_torch()
+    assert tried == [["here"], ["there"]]
+    assert "not where pip looks by itself (an ERROR above says so); looking on" in capsys.readouterr().err
+    monkeypatch.setattr(dev, "install", lambda attempt: False)
+    with pytest.raises(dev.Stop, match="there could not be installed .* set DEV_TORCH_INDEX"):
+        dev.install_torch()
+    assert capsys.readouterr().err.count("looking on") == 1
+
+
 def test_find_python_passes_over_what_is_too_old(dev: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
     answers = {"/old": "False", "python3.11": None, "python3.12": "True"}
     monkeypatch.setattr(sys, "executable", "/old")

@@ -102,7 +102,7 @@ def test_other_groups_are_noticed(tmp_path: Path) -> None:
         ("ab" * 10, "base", DataError, r"too few groups to hold any back \(2 values"),
         ("abcd" * 5, "bass", DataError, "no column 'bass' to split by; did you mean 'base'"),
         ("abcd" * 5, "base,name", UsageError, "split_by='base,name': name one column"),
-        ("abcd" * 5, "rows.jsonl:bas", DataError, "rows.jsonl: has no column 'bas'; did you mean 'base'"),
+        ("abcd" * 5, "rows.jsonl:bas", UsageError, "rows.jsonl: has no column 'bas'; did you mean 'base'"),
         ([None] * 20, "base", DataError, "'base' holds no values"),
     ],
 )

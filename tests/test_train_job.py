@@ -24,6 +24,7 @@ from ectype.errors import (
     TrainingError,
     UsageError,
 )
+from ectype.jobs import events
 from ectype.jobs import train as job
 from ectype.jobs.curves import Curves
 from ectype.jobs.report import read_metrics
@@ -254,6 +255,23 @@ def test_stopped_and_resumed(finished, source, tmp_path, monkeypatch, sort, code
     assert not again["training"]["stopped"]
     assert again["command"] == record["command"]
     assert again["request"] == record["request"]
+
+
+@pytest.mark.parametrize(
+    ("seconds", "early", "minutes", "said"),
+    [
+        (118.6, False, 2.0, "trained 300 steps in 119 s"),
+        (118.6, False, None, "trained 300 steps in 119 s"),
+        (67.4, False, 2.0, "trained 300 steps in 67 s instead of 2 min: the machine was more or less busy"),
+        (300.0, False, 2.0, "in 300 s instead of 2 min"),
+        (67.4, True, 2.0, "trained 300 steps in 67 s, not 400: the select loss fell no more (--patience)"),
+    ],
+)
+def test_how_long_a_training_took_and_why(seconds, early, minutes, said):
+    done = {"steps": 300, "planned": 400 if early else 300, "seconds": seconds, "early": early}
+    found = events.spent(done, minutes)
+    assert said in found
+    assert ("instead" in found) == ("instead" in said)
 
 
 def test_events_of_the_supervisor_stand_among_the_curves_once(tmp_path):

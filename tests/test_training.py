@@ -375,7 +375,15 @@ def test_one_positive_length(length, message, rows):
 
 @pytest.mark.parametrize(
     "wrong",
-    [{"rate": 0.0}, {"rate": math.nan}, {"batch": 0}, {"drop": 1.0}, {"clip": -1.0}, {"patience": -1}],
+    [
+        {"rate": 0.0},
+        {"rate": math.nan},
+        {"batch": 0},
+        {"drop": 1.0},
+        {"clip": -1.0},
+        {"patience": -1},
+        {"threads": 0},
+    ],
 )
 def test_settings_out_of_range(wrong, rows):
     name, value = next(iter(wrong.items()))

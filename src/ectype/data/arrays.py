@@ -84,13 +84,16 @@ def layout(values: Array, first: bool | None, where: str) -> Callable[[Array], A
     )
 
 
-def squared(values: Array, size: tuple[int, int] | None, where: str) -> Array:
-    """Flattened pictures (N, D) as (N, H, W): of that size, or square where D is a square."""
+def squared(values: Array, size: tuple[int, int] | None, where: str, cure: str) -> Array:
+    """Flattened pictures (N, D) as (N, H, W): of that size, or square where D is a square.
+
+    Raises DataError where that is not possible, with what to do about it.
+    """
     side = int(round(values.shape[1] ** 0.5))
     height, width = size or (side, side)
     if height * width != values.shape[1]:
         raise DataError(
-            f"{where}: rows of {values.shape[1]} numbers are no {height}x{width} pictures; give size="
+            f"{where}: rows of {values.shape[1]} numbers are no {height}x{width} pictures; {cure}"
         )
     return values.reshape(-1, height, width)
 
@@ -114,7 +117,10 @@ def image_store(
     if values is None:
         raise DataError(f"{where}: holds no array")
     if values.ndim == 2:
-        values = squared(values, exact_size(size) if fitted is None else fitted.size, where)
+        known, cure = exact_size(size), "give size="
+        if fitted is not None:
+            known, cure = fitted.size, "the model knows no others"
+        values = squared(values, known, where, cure)
     turn = layout(values, found.first, where)
     seen = survey(values)
     scale = scale_of(seen.low, seen.high, values.dtype.kind, seen.whole, binary=seen.binary, where=where)

@@ -13,7 +13,7 @@ from ectype.data.joining import joined, key_of, rows_of, unused
 from ectype.data.manifest import pictured
 from ectype.data.sources import open_source
 from ectype.data.tables import is_table, read_table
-from ectype.errors import DataError, did_you_mean
+from ectype.errors import DataError, UsageError, did_you_mean
 
 
 def homes(source: Any) -> list[Path]:
@@ -33,8 +33,8 @@ def attach(found: Found, asked: Sequence[Asked], beside: Sequence[Path], where: 
         beside: folders in which relative paths are looked for after the working directory.
         where: the source's name, for messages.
 
-    Returns them with whole paths and with names for all. Raises DataError for what is not there, and for a
-    table none of whose rows belongs to an item.
+    Returns them with whole paths and with names for all. Raises UsageError for a column that a table does
+    not have, DataError for a file that is not there and a table none of whose rows belongs to an item.
     """
     done = []
     for one in asked:
@@ -71,12 +71,12 @@ def _rows(found: Found, one: Asked) -> Asked:
     key, rows = key_of(found, table)
     others = [name for name in table.columns if name != key]
     if not one.column and len(others) != 1:
-        raise DataError(
+        raise UsageError(
             f"{table.path}: say which column, such as {table.path.name}:{(others or ['name'])[-1]}"
         )
     column = one.column or others[0]
     if column not in table.columns:
-        raise DataError(f"{table.path}: has no column '{column}'{did_you_mean(column, others)}")
+        raise UsageError(f"{table.path}: has no column '{column}'{did_you_mean(column, others)}")
     one = replace(one, column=column, name=one.name or column)
     found.columns[one.name] = joined(pictured(table.path, table.columns[column]), rows)
     found.notes += [note for note in unused(table, rows) if note not in found.notes]

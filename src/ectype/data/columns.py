@@ -26,7 +26,7 @@ from ectype.data.data import Condition
 from ectype.data.embedding import embedded
 from ectype.data.found import Array, Column, Found, Picture
 from ectype.data.paired import paired
-from ectype.errors import DataError, did_you_mean
+from ectype.errors import DataError, UsageError, did_you_mean
 from ectype.kinds import Kind
 from ectype.kinds.attributes import BETWEEN, Attributes
 from ectype.kinds.embedded import Embedded
@@ -77,7 +77,8 @@ def conditions(
         strict: refuse missing values.
         limit: gigabytes pictures may take in memory.
 
-    Raises DataError for a column that does not exist, or is not of the kind it is said to be.
+    Raises UsageError for a column that does not exist, DataError for one that is not of the kind it is said
+    to be.
     """
     made = {}
     for name, kind in wanted.items():
@@ -88,7 +89,7 @@ def conditions(
                 else "; put the pictures of each label into a sub-folder, give pairs (items, labels), or "
                 "name a table beside the data, such as labels.csv:style"
             )
-            raise DataError(f"{where}: there is no '{name}' to be given{there}")
+            raise UsageError(f"{where}: there is no '{name}' to be given{there}")
         column = found.columns[name]
         if not any(known(value) for value in column):
             raise DataError(f"{where}: '{name}' is missing for every item, so it cannot be given")

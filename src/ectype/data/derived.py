@@ -8,7 +8,7 @@ from collections.abc import Container, Sequence
 import torch
 
 from ectype.data.data import Condition
-from ectype.errors import DataError, did_you_mean
+from ectype.errors import DataError, UsageError, did_you_mean
 from ectype.kinds import Kind
 from ectype.kinds.derived import WAYS, Derived, is_way
 from ectype.kinds.image import Image
@@ -26,7 +26,7 @@ def derived(
         n: how many items there are.
         where: the source's name, for messages.
 
-    Raises DataError where the items are no pictures, or a name is nearly one of these.
+    Raises DataError where the items are no pictures, UsageError for a name that is nearly one of these.
     """
     found = {}
     for name in names:
@@ -34,7 +34,7 @@ def derived(
             continue
         if not is_way(name):
             if isinstance(kind, Image) and difflib.get_close_matches(name, WAYS, n=1, cutoff=0.6):
-                raise DataError(f"{where}: there is no '{name}' to be given{did_you_mean(name, WAYS)}")
+                raise UsageError(f"{where}: there is no '{name}' to be given{did_you_mean(name, WAYS)}")
             continue
         if not isinstance(kind, Image):
             raise DataError(

@@ -32,7 +32,8 @@ def from_manifest(path: Path) -> Found:
     if key is None:
         raise DataError(
             f"{path}: no column names pictures, such as file or image (it has: "
-            f"{', '.join(list(table.columns)[:20])})"
+            f"{', '.join(list(table.columns)[:20])}); numbers over time are read with --kind series, rows of "
+            "numbers from .npy or .npz"
         )
     names = table.columns[key]
     at = [i for i, name in enumerate(names) if name is not None]

@@ -85,7 +85,7 @@ def read(
 
     Raises DataError for what cannot be read, UsageError for options that do not exist or do not fit.
     """
-    _check(kind, channels, bits, binarise)
+    _check(kind, channels, bits, binarise, limit)
     where = name_of(source)
     steps = {"window": window, "stride": stride, "by": by, "time": time}
     found = _opened(source, kind, steps, where, seed)
@@ -163,13 +163,17 @@ def _sorts(found: Found, asked: Sequence[Asked]) -> dict[str, str]:
     return {one.name: one.kind or sort_of(one.name, found.columns.get(one.name, [])) for one in asked}
 
 
-def _check(kind: str | None, channels: int | None, bits: int | None, binarise: str | None) -> None:
+def _check(
+    kind: str | None, channels: int | None, bits: int | None, binarise: str | None, limit: float | None
+) -> None:
     if kind is not None and kind not in KINDS:
         raise UsageError(f"kind='{kind}' cannot be read{did_you_mean(kind, KINDS)}")
     if channels is not None and channels not in MODES:
         raise UsageError(f"channels={channels}: 1 (grey), 3 (colour) or 4 (alpha)")
     if bits is not None and not 1 <= bits <= 16:
         raise UsageError(f"bits={bits}: from 1 to 16")
+    if limit is not None and not limit >= 0:
+        raise UsageError(f"limit={limit}: gigabytes of memory, from 0 (everything is mapped)")
     if binarise not in BINARISE:
         raise UsageError(f"binarise='{binarise}'{did_you_mean(str(binarise), ['static', 'dynamic'])}")
 

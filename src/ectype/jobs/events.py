@@ -1,4 +1,4 @@
-"""What the supervisor of a training noticed and did, in words."""
+"""What happened in a training, in words: what its supervisor noticed and did, and how long it took."""
 
 from __future__ import annotations
 
@@ -36,6 +36,24 @@ def told(event: Mapping[str, Any]) -> str:
         bound = " and a critic whose layers lengthen nothing" if event.get("restrained") else ""
         return f"{said}; put back to step {int(event['to']):,}, {rate}{bound}"
     return f"{said}; {event['action']}" if "action" in event else f"{said}; watched, nothing was done"
+
+
+def spent(done: Mapping[str, Any], minutes: float | None) -> str:
+    """How long a training took, and why not as long as was asked for.
+
+    Arguments:
+        done: what the record says of the training.
+        minutes: what was asked for, if it was a time.
+    """
+    said = f"trained {done['steps']:,} steps in {done['seconds']:.0f} s"
+    if done["early"]:
+        return f"{said}, not {done['planned']:,}: the select loss fell no more (--patience)"
+    if minutes is not None and not 0.75 < done["seconds"] / (60 * minutes) < 1.33:
+        return (
+            f"{said} instead of {minutes:g} min: the machine was more or less busy than in the trial at the "
+            "start that the steps were counted by; --steps chooses them"
+        )
+    return said
 
 
 def warnings(events: Sequence[Mapping[str, Any]]) -> list[str]:

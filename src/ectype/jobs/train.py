@@ -263,6 +263,7 @@ class _Training:
 
         began = time.perf_counter()
         done = run.record["training"]
+        outputs.tell(events.spent(done, self.request["options"].get("minutes")))
         if 2 * done["skipped"] > done["steps"]:
             outputs.tell(
                 f"warning: {done['skipped']:,} of {done['steps']:,} steps had no finite gradient and moved "

@@ -63,9 +63,12 @@ class Settings:
         wrong = [n for n in ("rate", "batch") if not getattr(self, n) > 0]
         wrong += [n for n in ("decay", "clip", "half_life", "patience") if not getattr(self, n) >= 0]
         wrong += [] if 0 <= self.drop < 1 else ["drop"]
+        wrong += [] if self.threads is None or self.threads > 0 else ["threads"]
         if wrong:
             found = ", ".join(f"{n}={getattr(self, n)}" for n in wrong)
-            raise UsageError(f"out of range: {found} (rate, batch > 0; 0 <= drop < 1; the rest >= 0)")
+            raise UsageError(
+                f"out of range: {found} (rate, batch, threads > 0; 0 <= drop < 1; the rest >= 0)"
+            )
 
 
 def schedule(number: int, total: int) -> float:
