@@ -33,7 +33,7 @@ def some(folder: Path, n: int = 12, size: tuple[int, int] = (8, 8)) -> None:
 def test_empty_folders(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="the folder is empty"):
         read(tmp_path)
-    (tmp_path / "notes.txt").write_text("no picture")
+    (tmp_path / "notes.md").write_text("no picture")
     with pytest.raises(DataError, match="holds no pictures"):
         read(tmp_path)
     for name in ("a.npz", "b.npz"):

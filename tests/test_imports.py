@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
-HEAVY = {"torch", "sklearn", "scipy", "datasets", "huggingface_hub", "transformers"}
+HEAVY = {"torch", "sklearn", "scipy", "datasets", "huggingface_hub", "tokenizers", "transformers"}
 HELP = """
 import runpy, sys
 sys.argv = ["ectype", *{arguments}]
@@ -83,7 +83,7 @@ def declared(requirements: list[str]) -> set[str]:
 def test_what_is_imported_is_declared_and_what_is_declared_is_imported() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     core, extras = declared(project["dependencies"]), project["optional-dependencies"]
-    optional = declared(extras["hub"] + extras["encoders"] + extras["tensorboard"])
+    optional = declared(extras["hub"] + extras["encoders"] + extras["bpe"] + extras["tensorboard"])
     found = set().union(*(third_party(path.read_text()) for path in (ROOT / "src").rglob("*.py")))
     assert found - core - optional == set(), "imported but not declared in pyproject.toml"
     assert core - found == set(), "required but imported nowhere"

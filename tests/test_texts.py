@@ -49,8 +49,8 @@ def test_a_line_is_an_item(lines: Path) -> None:
     assert batch.seen.sum(1).tolist() == [len(LINES[0]) + 1, len(LINES[7]) + 1]
     assert read_with(lines, data.kind).splits["all"].tolist() == list(range(len(LINES)))
     odd = read_with(_file(lines.parent, "ax\nqq\n"), data.kind)
-    assert len(odd) == 1 and "1 lines were left out, first: the characters 'q'" in odd.notes[0]
-    with pytest.raises(DataError, match="2 lines do not fit, first"):
+    assert len(odd) == 1 and "1 texts were left out, first: the characters 'q'" in odd.notes[0]
+    with pytest.raises(DataError, match="2 texts do not fit, first"):
         read_with(_file(lines.parent, "q\nr\n"), data.kind)
 
 
@@ -68,7 +68,7 @@ def test_what_is_no_text_is_refused(tmp_path: Path, lines: Path) -> None:
     with pytest.raises(DataError, match=r"holds no text"):
         read(_file(tmp_path, " \n"))
     (tmp_path / "latin.txt").write_bytes(b"caf\xe9\n")
-    with pytest.raises(DataError, match=r"is no UTF-8 text \(.*at byte 3\)"):
+    with pytest.raises(DataError, match=r"latin.txt: line 1 is not written in UTF-8 \(byte 3\); save"):
         read(tmp_path / "latin.txt")
     with pytest.raises(DataError, match="window=1: a number of symbols from 2 to the 469"):
         read(lines, window=1)

@@ -16,9 +16,10 @@ from pathlib import Path
 
 from ectype.data.tables import ENDINGS
 from ectype.errors import UsageError, did_you_mean
+from ectype.kinds.units import SAID, is_unit
 
-KINDS = ("attributes", "image", "label", "number", "text", "vector", "words")
-"""What a column can be said to be; a number is a vector, words are a text of words."""
+KINDS = ("attributes", "image", "label", "number", "vector", *SAID)
+"""What a column can be said to be; a number is a vector; bpe may have how many symbols behind it."""
 
 _NAMED = re.compile(r"([^=/\\:]+)=(.+)")
 _TABLE = re.compile(rf"(.+(?:{'|'.join(map(re.escape, ENDINGS))}))(?::(.*))?", re.IGNORECASE)
@@ -32,7 +33,7 @@ class Asked:
         name: what it is to be called.
         column: of the source, or of the table at `path`; "" for a table's only one, and for pictures.
         path: of a table, a folder or a zip; None for a column of the source.
-        kind: one of KINDS, or None to infer it.
+        kind: one of KINDS, bpe4000 or the like, or None to infer it.
     """
 
     name: str
@@ -90,6 +91,6 @@ def _entry(text: str) -> Asked:
 
 def _column(text: str, entry: str) -> tuple[str, str | None]:
     column, colon, kind = text.partition(":")
-    if colon and kind not in KINDS:
+    if colon and kind not in KINDS and not is_unit(kind):
         raise UsageError(f"--given {entry}: a condition can be no '{kind}'{did_you_mean(kind, KINDS)}")
     return column.strip(), kind or None

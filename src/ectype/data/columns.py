@@ -34,6 +34,7 @@ from ectype.kinds.encoders import Encoder
 from ectype.kinds.image import Image
 from ectype.kinds.label import Label
 from ectype.kinds.text import Text
+from ectype.kinds.units import is_unit
 from ectype.kinds.vector import Vector
 
 MANY = 100
@@ -63,6 +64,7 @@ def conditions(
     where: str,
     *,
     item: Kind | None = None,
+    train: Tensor | None = None,
     strict: bool = False,
     limit: float | None = None,
 ) -> dict[str, Condition]:
@@ -74,6 +76,7 @@ def conditions(
             the encoder that is to read it.
         where: the source's name, for messages.
         item: the items' kind, whose size pictures take that have its aspect.
+        train: numbers of the items that bpe learns from; None: all.
         strict: refuse missing values.
         limit: gigabytes pictures may take in memory.
 
@@ -104,7 +107,7 @@ def conditions(
             made[name] = paired(column, fixed, f"{where}: {name}", notes, **look)
             continue
         try:
-            fitted = kind if isinstance(kind, Kind) else _fitted(sort, column)
+            fitted = kind if isinstance(kind, Kind) else _fitted(sort, column, train)
         except DataError as error:
             raise DataError(f"{where}: '{name}' cannot be {sort}: {error}") from None
         stored, present = _packed(fitted, column, name, where, strict, notes)
@@ -157,15 +160,16 @@ def known(value: Any) -> bool:
     return value is not None
 
 
-def _fitted(sort: str, column: Column) -> Kind:
+def _fitted(sort: str, column: Column, train: Tensor | None) -> Kind:
     values = [value for value in column if known(value)]
+    if is_unit(sort):
+        own = values if train is None else [column[i] for i in train.tolist() if known(column[i])]
+        return Text.fit(map(str, values), sort, known=map(str, own))
     match sort:
         case "label":
             return Label.fit(_name(value) for value in values)
         case "attributes":
             return Attributes.fit(values)
-        case "text" | "words":
-            return Text.fit((str(value) for value in values), "words" if sort == "words" else "characters")
     rows = [_row(value) for value in values]
     widths = sorted({len(row) for row in rows})
     if len(widths) > 1:

@@ -18,13 +18,15 @@ from ectype.data.found import Found
 from ectype.data.joint import by_kind
 from ectype.data.reading import described
 from ectype.data.series import from_series
-from ectype.data.sources import name_of, open_source
+from ectype.data.sources import name_of, open_source, open_texts
+from ectype.data.tables import is_table
 from ectype.errors import DataError
 from ectype.kinds import Kind
 from ectype.kinds.derived import Derived
 from ectype.kinds.label import Label
 from ectype.kinds.record import Record
 from ectype.kinds.series import Series
+from ectype.kinds.text import Text
 
 
 def read_with(
@@ -70,15 +72,25 @@ def read_with(
 
 
 def _opened_with(source: Any, kind: Kind, trained: Mapping[str, Any] | None) -> Found:
-    """What the source holds, read as in training: series by the same columns, cut where they were cut."""
+    """What the source holds, read as in training: by the same columns, cut where they were cut."""
+    options = (trained or {}).get("options") or {}
+    item = next(iter(kind.parts.values())) if isinstance(kind, Record) else kind
+    if isinstance(item, Text):
+        return _texts(source, options)
     if not isinstance(kind, Series):
         return open_source(source)
-    options = (trained or {}).get("options") or {}
     by, time = options.get("by"), options.get("time")
     whole = from_series(source, window=None, stride=1, by=by, time=time, seed=0)
     if kind.varies or (whole.values is not None and whole.values.shape[1] == kind.length):
         return whole
     return from_series(source, window=kind.length, stride=kind.length, by=by, time=time, seed=0)
+
+
+def _texts(source: Any, options: Mapping[str, Any]) -> Found:
+    """Texts, of a table in the column that was trained on; what is no table has none."""
+    table = isinstance(source, str | Path) and is_table(source)
+    column = options.get("column") if table else None
+    return open_texts(source, column, cut=options.get("window"))
 
 
 def _beside(source: Any, found: Found, trained: Mapping[str, Any] | None) -> list[Asked]:

@@ -29,7 +29,7 @@ FITTED_ON = 200_000
 
 def infer(found: Found, where: str) -> str:
     """ "text", "image" for pictures and arrays with height and width, or "vector" for rows of numbers."""
-    if found.text is not None:
+    if found.texts is not None:
         return "text"
     if found.pictures is not None or (found.values is not None and found.values.ndim in (3, 4)):
         return "image"
@@ -204,7 +204,7 @@ def by_kind(found: Found, kind: Kind, where: str, *, strict: bool, limit: float 
         packed = [kind.pack(_without_end(row) if kind.varies else row) for row in found.values]
         return Resident(torch.from_numpy(np.stack(packed)))
     if isinstance(kind, Text):
-        return texts.packed(found, kind, where, strict=strict)
+        return texts.packed(found, kind, where, strict=strict)[0]
     if not isinstance(kind, Image):
         raise DataError(f"{where}: items of kind '{kind.name}' cannot be read from a source")
     plain = Image(kind.channels, kind.size, bits=kind.depth)

@@ -46,11 +46,12 @@ class Picture:
 
 @dataclass
 class Found:
-    """What a source holds: either pictures, or one array whose first axis is the items.
+    """What a source holds: pictures, texts, or one array whose first axis is the items.
 
     Arguments:
         pictures: not decoded yet.
-        text: all of it, before it is cut into items.
+        texts: none is empty.
+        cut: symbols of the pieces that the texts are to be cut into; None: each text is an item.
         values: (N, ...) numbers, perhaps memory-mapped.
         first: whether channels stand before height and width in `values`; None: not known.
         columns: further values of each item by name; "label" is the main one.
@@ -66,7 +67,8 @@ class Found:
     """
 
     pictures: list[Picture] | None = None
-    text: str | None = None
+    texts: list[str] | None = None
+    cut: int | None = None
     values: Array | None = None
     first: bool | None = None
     columns: dict[str, Column] = field(default_factory=dict)
@@ -83,10 +85,12 @@ class Found:
     def __len__(self) -> int:
         if self.pictures is not None:
             return len(self.pictures)
+        if self.texts is not None:
+            return len(self.texts)
         return 0 if self.values is None else len(self.values)
 
     def keep(self, at: Sequence[int]) -> None:
-        """Forget all items but those; the pictures' order stays."""
+        """Forget all items but those; one that is named twice is there twice."""
 
         def chosen(column: Column) -> Column:
             return column[np.asarray(at)] if isinstance(column, np.ndarray) else [column[i] for i in at]
@@ -97,5 +101,6 @@ class Found:
         self.names = None if self.names is None else [self.names[i] for i in at]
         self.paths = None if self.paths is None else [self.paths[i] for i in at]
         self.pictures = None if self.pictures is None else [self.pictures[i] for i in at]
+        self.texts = None if self.texts is None else [self.texts[i] for i in at]
         self.captions = None if self.captions is None else [self.captions[i] for i in at]
         self.values = None if self.values is None else self.values[np.asarray(at)]

@@ -1,8 +1,8 @@
 """Rows to items by name: a path, a file's name, or its stem.
 
-Two paths are the same where one ends in the other, part by part and without the endings of pictures:
-`images/a.png`, `a.jpg` and `a` all name the item `a.png`, and `b/a` does not name `c/a.png`. What would
-name two items names none.
+Two paths are the same where one ends in the other, part by part and without the endings of pictures and
+texts: `images/a.png`, `a.jpg` and `a` all name the item `a.png`, and `b/a` does not name `c/a.png`. What
+would name two items names none.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ KEYS = ("file", "file_name", "filename", "path", "image", "picture", "name", "id
 
 
 def parts_of(name: object) -> tuple[str, ...]:
-    """A path's parts, the last one without the ending of a picture."""
+    """A path's parts, the last one without the ending of a picture or a text."""
     path = PurePosixPath(str(name).replace("\\", "/"))
-    stem = path.stem if is_picture(path.name) else path.name
+    stem = path.stem if is_picture(path.name) or path.suffix.lower() == ".txt" else path.name
     return tuple(part for part in (*path.parent.parts, stem) if part not in (".", "/"))
 
 

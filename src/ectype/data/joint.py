@@ -34,6 +34,7 @@ def joined(
     asked: Sequence[Asked],
     where: str,
     *,
+    train: Tensor,
     strict: bool,
     limit: float | None,
 ) -> tuple[Record, Store]:
@@ -45,6 +46,7 @@ def joined(
         store: their stored arrays.
         asked: the columns.
         where: the source's name, for messages.
+        train: numbers of the items that are trained on.
         strict: refuse missing values; else they are missing parts.
         limit: gigabytes pictures among the columns may take in memory.
 
@@ -57,7 +59,7 @@ def joined(
                 f"call the column otherwise, such as other={one}"
             )
     wanted = {one.name: one.kind or _sort(found, one.name) for one in asked}
-    columns = conditions(found, wanted, where, item=item, strict=strict, limit=limit)
+    columns = conditions(found, wanted, where, item=item, train=train, strict=strict, limit=limit)
     record = Record({item.name: item, **{name: column.kind for name, column in columns.items()}})
     return record, _beside(store, columns, record)
 

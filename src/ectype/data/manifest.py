@@ -25,15 +25,14 @@ FILES = ("file", "file_name", "filename", "image", "picture", "path", "photo", "
 Opener = Callable[[Path, object], Picture]
 
 
-def from_manifest(path: Path) -> Found:
+def from_manifest(table: Table) -> Found:
     """The pictures a table names, with its other columns; raises DataError where it names none."""
-    table = read_table(path)
-    key = _named(table)
+    path, key = table.path, named(table)
     if key is None:
         raise DataError(
             f"{path}: no column names pictures, such as file or image (it has: "
-            f"{', '.join(list(table.columns)[:20])}); numbers over time are read with --kind series, rows of "
-            "numbers from .npy or .npz"
+            f"{', '.join(list(table.columns)[:20])}); for texts name one of them with column=; numbers over "
+            "time are read with --kind series, rows of numbers from .npy or .npz"
         )
     names = table.columns[key]
     at = [i for i, name in enumerate(names) if name is not None]
@@ -48,7 +47,7 @@ def from_manifest(path: Path) -> Found:
     for name, values in table.columns.items():
         if name != key:
             found.columns[name] = typed(pictured(path, [values[i] for i in at]))
-    _take_split(found)
+    take_split(found)
     return found
 
 
@@ -87,7 +86,7 @@ def add_metadata(found: Found, root: Path, tables: Sequence[Table], opened: Open
     """
     columns: dict[str, list[Any]] = {}
     for table in tables:
-        path, key = table.path, _named(table)
+        path, key = table.path, named(table)
         names = [] if key is None else table.columns[key]
         inside = PurePosixPath(path.parent.relative_to(root).as_posix())
         rows = rows_of(found, [None if name is None else str(inside / str(name)) for name in names])
@@ -104,10 +103,10 @@ def add_metadata(found: Found, root: Path, tables: Sequence[Table], opened: Open
                     old if row is None else values[row] for old, row in zip(column, rows, strict=True)
                 ]
     found.columns |= {name: typed(column) for name, column in columns.items()}
-    _take_split(found)
+    take_split(found)
 
 
-def _named(table: Table) -> str | None:
+def named(table: Table) -> str | None:
     """The column whose values name pictures: one with a usual name first."""
     usual = [name for name in FILES if name in table.columns]
     for name in (*usual, *(name for name in table.columns if name not in usual)):
@@ -117,7 +116,8 @@ def _named(table: Table) -> str | None:
     return None
 
 
-def _take_split(found: Found) -> None:
+def take_split(found: Found) -> None:
+    """Take a column called split, with train, valid or test in it, as the official splits."""
     column = found.columns.get("split")
     if found.split is None and isinstance(column, list) and {*column} <= {*SPLIT_NAMES, None}:
         found.split = [SPLIT_NAMES[str(value)] if value is not None else "" for value in column]

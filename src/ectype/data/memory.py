@@ -15,7 +15,7 @@ from ectype.errors import DataError
 
 
 def from_python(source: Any) -> Found:
-    """An array, a tensor, a sequence of pictures or rows, a pair (items, labels) or (items, {name: values}).
+    """An array, a tensor, a sequence of pictures, texts or rows, or a pair of such with labels (or {…}).
 
     Raises DataError for anything else, or where there are more or fewer labels than items.
     """
@@ -34,11 +34,13 @@ def from_python(source: Any) -> Found:
         source = [source]
     if isinstance(source, Sequence) and len(source) and isinstance(source[0], Pillow.Image):
         return _pictures(source)
+    if isinstance(source, Sequence) and len(source) and all(isinstance(item, str) for item in source):
+        return _texts(source)
     if isinstance(source, Sequence) and not isinstance(source, str | bytes):
         return _stacked(source)
     raise DataError(
         f"data of type {type(source).__name__} cannot be read: give a path, a name, an array, a tensor, a "
-        "list of pictures, or a pair (items, labels)"
+        "list of pictures or texts, or a pair (items, labels)"
     )
 
 
@@ -48,6 +50,13 @@ def _pictures(source: Sequence[Any]) -> Found:
         sort = type(source[strange[0]]).__name__
         raise DataError(f"item {strange[0]} of the list is a {sort}, where others are pictures")
     return Found(pictures=[Picture(f"item {i}", item.copy) for i, item in enumerate(source)])
+
+
+def _texts(source: Sequence[str]) -> Found:
+    empty = [i for i, text in enumerate(source) if not text.strip()]
+    if empty:
+        raise DataError(f"item {empty[0]} of the list is an empty text; leave it out")
+    return Found(texts=list(source))
 
 
 def _stacked(source: Sequence[Any]) -> Found:

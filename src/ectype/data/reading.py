@@ -22,7 +22,7 @@ from ectype.data.grouping import grouped
 from ectype.data.joint import joined
 from ectype.data.pictures import Size
 from ectype.data.series import from_series
-from ectype.data.sources import HUB, name_of, open_source
+from ectype.data.sources import HUB, name_of, open_source, open_texts
 from ectype.data.splits import digests, splits_of
 from ectype.data.store import Store, Widened, chunks
 from ectype.errors import DataError, UsageError, did_you_mean, spelled
@@ -30,8 +30,9 @@ from ectype.kinds import Kind
 from ectype.kinds.image import BINARISE
 from ectype.kinds.label import Label
 from ectype.kinds.pixels import MODES
+from ectype.kinds.units import SAID, is_unit
 
-KINDS = ("image", "series", "text", "vector")
+KINDS = ("image", "series", "vector", *SAID)
 
 
 @spelled
@@ -46,6 +47,7 @@ def read(
     channels: int | None = None,
     bits: int | None = None,
     binarise: str | None = None,
+    column: str | None = None,
     window: int | None = None,
     stride: int = 1,
     by: str | None = None,
@@ -59,10 +61,11 @@ def read(
 
     Arguments:
         source: a built-in name, a folder or zip of pictures (sub-folder = label), an .npy, .npz or idx file,
-            a folder of idx files, a table that names pictures (.csv, .tsv, .jsonl, .json), a .txt (an item a
-            line), hf:owner/name, or from Python an array, a tensor, a list of pictures, or a pair (items,
-            labels or {name: values}).
-        kind: "image", "text", "vector" or "series"; inferred if not given, but series have to be named.
+            a folder of idx files, a table that names pictures or holds texts (.csv, .tsv, .jsonl, .json), a
+            .txt (an item a line), a folder of .txt (an item each), hf:owner/name, or from Python an array, a
+            tensor, a list of pictures or texts, or a pair (items, labels or {name: values}).
+        kind: image, vector or series (which has to be said); of texts text (by characters), words, bytes or
+            bpe (frequent runs of bytes; bpe4000 for so many symbols); inferred if not given.
         given: the condition or conditions to use: a column (label, caption:text), a column of a table beside
             the data (captions.jsonl:name), or a folder with a picture for each item (outline/).
         joint: columns to be made together with the items, such as caption, named as for given; either half
@@ -73,8 +76,9 @@ def read(
         channels: of pictures: 1 grey, 3 colour, 4 colour and alpha.
         bits: of pictures, 1 to 16.
         binarise: grey pictures as black and white: static (drawn once) or dynamic (drawn for each batch).
-        window: of series: steps of an item, cut from long ones; of a .txt: read it as one stream, cut into
-            items of so many characters.
+        column: of a table: the one that holds the texts to be made; the others can then be given.
+        window: of series: steps of an item, cut from long ones; of texts: cut into items of so many symbols
+            (a .txt is then one stream).
         stride: of series: steps from one window to the next.
         by: of series in a table: the column that says which series a row is of.
         time: of series in a table: the column rows are put in order by.
@@ -87,14 +91,14 @@ def read(
     """
     _check(kind, channels, bits, binarise, limit)
     where = name_of(source)
-    steps = {"window": window, "stride": stride, "by": by, "time": time}
+    steps = {"column": column, "window": window, "stride": stride, "by": by, "time": time}
     found = _opened(source, kind, steps, where, seed)
     asked, beside = (attach(found, asked_for(named), homes(source), where) for named in (given, joint))
     refuse_twice([*asked, *beside])
     together = None if split_by is None else grouped(found, split_by, [*asked, *beside], homes(source), where)
     shape = {"size": size, "channels": channels, "bits": bits, "binarise": binarise}
-    how: dict[str, Any] = {"limit": limit, "strict": strict}
-    item, store, parts, hashes = _stored(found, kind, shape, window, where, **how, seed=seed)
+    item, store, parts, hashes = _stored(found, kind, shape, where, limit=limit, strict=strict, seed=seed)
+    how: dict[str, Any] = {"train": parts["train"], "limit": limit, "strict": strict}
     fitted, store = joined(found, item, store, beside, where, **how) if beside else (item, store)
     data = described(found, fitted, store, parts, strict=strict, where=where)
     own = derived([one.name for one in asked], found.columns, fitted, len(data), where)
@@ -102,8 +106,7 @@ def read(
     columns = {one.name: encoders.get(one.name, one.kind) for one in asked if one.name not in own}
     data.given = own | conditions(found, columns, where, item=item, **how)
     rest = {"kind": kind, **shape, **steps, "strict": strict, "split_by": together, "seed": seed}
-    options = {**rest, **_asked(asked, beside, encoders)}
-    data.source = _source(source, options, parts, hashes) | {"conditions": _digest(data)}
+    data.source = _source(source, {**rest, **_asked(asked, beside, encoders)}, data, hashes)
     return data
 
 
@@ -119,13 +122,19 @@ def _asked(
 
 
 def _opened(source: Any, kind: str | None, steps: dict[str, Any], where: str, seed: int) -> Found:
-    """What the source holds, as series where that is asked for."""
+    """What the source holds, as series or texts where that is asked for."""
+    textual = is_unit(kind) or kind is None
+    column, series = steps["column"], {name: value for name, value in steps.items() if name != "column"}
+    if column is not None and not textual:
+        raise UsageError(f"{where}: column is for texts, and kind='{kind}' is none")
     if kind == "series":
-        return from_series(source, **steps, seed=seed)
+        return from_series(source, **series, seed=seed)
     usual = {"stride": 1, "by": None, "time": None}  # a window may be of texts too
     said = [name for name, value in usual.items() if steps[name] != value]
     if said:
         raise UsageError(f"{where}: {', '.join(said)} are for series: say kind='series' too")
+    if is_unit(kind) or column is not None or steps["window"] is not None:
+        return open_texts(source, column, cut=steps["window"])
     return open_source(source)
 
 
@@ -133,7 +142,6 @@ def _stored(
     found: Found,
     kind: str | None,
     shape: dict[str, Any],
-    window: int | None,
     where: str,
     *,
     limit: float | None,
@@ -145,9 +153,10 @@ def _stored(
         fitting.refuse(shape, where)
         return fitting.series(found, where, limit=limit, seed=seed)
     what = kind or fitting.infer(found, where)
-    if what == "text" or window is not None:
+    if is_unit(what) or found.cut is not None:
         fitting.refuse(shape, where, "texts")
-        return texts.texts(found, where, window=window, strict=strict, seed=seed)
+        said = what if is_unit(what) else "text"
+        return texts.texts(found, where, said=said, strict=strict, seed=seed)
     if what == "vector":
         fitting.refuse(shape, where)
         return fitting.vectors(found, where, limit=limit, seed=seed)
@@ -166,7 +175,7 @@ def _sorts(found: Found, asked: Sequence[Asked]) -> dict[str, str]:
 def _check(
     kind: str | None, channels: int | None, bits: int | None, binarise: str | None, limit: float | None
 ) -> None:
-    if kind is not None and kind not in KINDS:
+    if kind is not None and kind not in KINDS and not is_unit(kind):
         raise UsageError(f"kind='{kind}' cannot be read{did_you_mean(kind, KINDS)}")
     if channels is not None and channels not in MODES:
         raise UsageError(f"channels={channels}: 1 (grey), 3 (colour) or 4 (alpha)")
@@ -215,20 +224,20 @@ def _digest(data: Data) -> str:
     return total.hexdigest()
 
 
-def _source(
-    source: Any, options: dict[str, Any], parts: dict[str, torch.Tensor], hashes: Any
-) -> dict[str, Any]:
+def _source(source: Any, options: dict[str, Any], data: Data, hashes: Any) -> dict[str, Any]:
+    """How to read the data again, and what tells whether it is the same."""
     path = str(source) if isinstance(source, str | Path) else None
     named = path is not None and (path in DATASETS or path.startswith(HUB))
     digest = hashlib.blake2b(hashes.tobytes(), digest_size=8)
-    for at in parts.values():
+    for at in data.splits.values():
         digest.update(at.numpy().tobytes())
     return {
         "path": path,
         "absolute": path if path is None or named else str(Path(path).expanduser().resolve()),
         "options": {k: list(v) if isinstance(v, tuple) else v for k, v in options.items()},
-        "counts": {name: len(at) for name, at in parts.items()},
+        "counts": {name: len(at) for name, at in data.splits.items()},
         "digest": digest.hexdigest(),
+        "conditions": _digest(data),
     }
 
 

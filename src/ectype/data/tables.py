@@ -10,6 +10,7 @@ An empty cell, null and NaN are missing.
 from __future__ import annotations
 
 import csv
+import io
 import json
 import re
 from collections.abc import Iterator, Sequence
@@ -19,6 +20,7 @@ from typing import Any
 
 import numpy as np
 
+from ectype.data.encoding import decoded
 from ectype.data.found import Column
 from ectype.errors import DataError
 
@@ -27,6 +29,7 @@ LARGEST = 2**30
 """Bytes of a table; more is read from no text file in reasonable time."""
 LONGEST = 131_072
 """Characters of one field, which is what the csv module allows by itself."""
+_SURROGATE = re.compile("[\ud800-\udfff]")
 _WHOLE = re.compile(r"-?(?:0|[1-9]\d{0,17})")
 _NUMBER = re.compile(r"[-+]?(?:\d+\.?\d*|\.\d+)(?:e[-+]?\d+)?|nan", re.IGNORECASE)
 
@@ -69,10 +72,7 @@ def refuse_large(path: Path, size: int) -> None:
 
 def table_of(path: Path, raw: bytes) -> Table:
     """All rows of a file's bytes; `path` names it and says of which sort it is."""
-    try:
-        text = raw.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise DataError(f"{path}: is not written in UTF-8 (byte {error.start}); save it as UTF-8") from None
+    text = decoded(raw, path)
     ending = path.suffix.lower()
     columns = _cells(path, text) if ending in (".csv", ".tsv") else _objects(path, text, ending == ".jsonl")
     if not columns or not len(next(iter(columns.values()))):
@@ -98,8 +98,10 @@ def _plain(value: Any) -> str:
 
 
 def _cells(path: Path, text: str) -> dict[str, list[Any]]:
-    lines = text.splitlines(keepends=True)
-    header = lines[0] if lines else ""
+    # not splitlines: a cell may hold characters that Unicode counts as ends of a line
+    lines = io.StringIO(text)
+    header = lines.readline()
+    lines.seek(0)
     mark = "\t" if path.suffix.lower() == ".tsv" else max(",;\t", key=header.count)
     reader = csv.reader(lines, delimiter=mark)
     try:
@@ -152,9 +154,13 @@ def _loaded(path: Path, text: str, what: str) -> Any:
 
 
 def _checked(path: Path, row: int, value: Any) -> Any:
-    """A value as it is; None for NaN and an empty text. Raises DataError for a text that is too long."""
+    """A value as it is; None for NaN and an empty text. Raises DataError for one too long, or broken."""
     if isinstance(value, str):
         if len(value) > LONGEST:
             raise DataError(f"{path}: row {row + 1} has a text of {len(value):,} characters; shorten it")
+        if not value.isascii() and _SURROGATE.search(value):
+            raise DataError(
+                f"{path}: row {row + 1} has half of a surrogate pair, which is no text: correct it"
+            )
         return value.strip() or None
     return None if isinstance(value, float) and value != value else value

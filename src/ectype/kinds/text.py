@@ -1,17 +1,16 @@
-"""Texts as integers: characters of any script, or words.
+"""Texts as integers: characters of any script, words, bytes, or runs of bytes (`units`).
 
     "a cat"  --pack-->  [3, 2, 4, 3, 5, 1, 0, 0]      0 is padding, 1 is the end, symbols count from 2
 
 The end is a symbol of its own, so that a model says how long a text is; what follows it is padding and
-says nothing. Characters give every text back exactly; words are parted at spaces, with each mark of
-punctuation a word of its own, and come back with single spaces.
+says nothing.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, Self, final
 
@@ -19,61 +18,85 @@ import numpy as np
 from PIL import Image as Pillow
 from torch import Tensor
 
-from ectype.errors import DataError, ModelFileError, OutputError, UsageError, did_you_mean
+from ectype.errors import DataError, ModelFileError, OutputError, UsageError
 from ectype.kinds import Array, Kind
 from ectype.kinds.lettering import lettered
+from ectype.kinds.merges import Merges, learned, merged
+from ectype.kinds.units import BYTES, Parted, check, parted, together, unit_of
 from ectype.noise import Noise
 from ectype.shapes import Tokens
 
 PADDING, END, FIRST = 0, 1, 2
-UNITS = ("characters", "words")
 LONGEST = 1024
 """Symbols of the longest text that `fit` makes room for unless it is told how many."""
 _STEP = 8
-_WORD = re.compile(r"\w+(?:['’-]\w+)*|[^\w\s]")
-_BEFORE_PUNCTUATION = re.compile(r" (?=[.,;:!?%)\]])")
 
 
 @final
 class Text(Kind):
-    """A text of at most T - 1 symbols.
+    """A text of at most T - 1 symbols, or a piece of T that goes on.
 
     Arguments:
-        symbols: the characters or words there are, in the order of their numbers, from 2.
+        symbols: all there are, in the order of their numbers, from 2; of bytes as `units` writes them.
         length: T, room for the symbols and the end.
-        unit: "characters" or "words".
+        unit: "characters", "words", "bytes" or "bpe".
+        merges: of bpe, in their order.
     """
 
     name = "text"
 
-    def __init__(self, symbols: Sequence[str], length: int, *, unit: str = "characters") -> None:
-        if unit not in UNITS:
-            raise UsageError(f"there is no unit '{unit}' of texts{did_you_mean(unit, UNITS)}")
+    def __init__(
+        self, symbols: Sequence[str], length: int, *, unit: str = "characters", merges: Merges = ()
+    ) -> None:
+        self.unit, _ = unit_of(unit)
         self.symbols = tuple(symbols)
         self.length = int(length)
-        self.unit = unit
+        self.merges = merges
         self.numbers = {symbol: i + FIRST for i, symbol in enumerate(self.symbols)}
         if not self.symbols or "" in self.numbers or len(self.numbers) != len(self.symbols):
             raise DataError("a text needs different symbols, at least one")
+        check(self.numbers, merges, self.unit)
         if self.length < 2:
             raise DataError(f"a text needs room for one symbol and its end, and {self.length} is less than 2")
 
     @classmethod
-    def fit(cls, texts: Iterable[str], unit: str = "characters", length: int | None = None) -> Self:
+    def fit(
+        cls,
+        texts: Iterable[str],
+        unit: str = "characters",
+        length: int | None = None,
+        known: Iterable[str] | None = None,
+    ) -> Self:
         """The symbols that occur, in their order, with room for the longest text and its end.
 
         Arguments:
             texts: at least one that is not empty.
-            unit: "characters" or "words".
+            unit: "characters", "words", "bytes" or "bpe"; "bpe4000" for so many symbols, bytes included.
             length: T; by default the longest text and its end, rounded up to a multiple of 8; texts of more
                 than 1,024 symbols make no more room.
+            known: texts that bpe learns from; by default all.
+
+        Raises DataError where there is nothing to fit, MissingExtra for bpe without its package.
         """
-        parted = [_parted(text, unit) for text in texts]
-        longest = max(map(len, parted), default=0)
+        texts = list(texts)
+        unit, many = unit_of(unit)
+        symbols, merges = learned(texts if known is None else known, many) if unit == "bpe" else (BYTES, ())
+        part = merged(symbols, merges) if unit == "bpe" else partial(parted, unit=unit)
+        there = [part(text) for text in texts]
+        longest = max(map(len, there), default=0)
         if not longest:
             raise DataError("all texts are empty: there is nothing to learn from")
         room = -(-(min(longest, LONGEST) + 1) // _STEP) * _STEP if length is None else length
-        return cls(sorted({symbol for symbols in parted for symbol in symbols}), room, unit=unit)
+        if unit in ("characters", "words"):
+            symbols = tuple(sorted({symbol for one in there for symbol in one}))
+        return cls(symbols, room, unit=unit, merges=merges)
+
+    @cached_property
+    def part(self) -> Parted:
+        """What parts a text into symbols; raises MissingExtra for bpe without its package."""
+        if self.unit == "bpe":
+            return merged(self.symbols, self.merges)
+        return partial(parted, unit=self.unit)
 
     @property
     def shape(self) -> Tokens:
@@ -106,19 +129,29 @@ class Text(Kind):
         """A string as int32 (T,); raises DataError where it is empty, too long or has unknown symbols."""
         if not isinstance(item, str):
             raise DataError(f"{item!r} is no text")
-        symbols = _parted(item, self.unit)
+        numbers = self.numbered(item)
+        if len(numbers) >= self.length:
+            unit = "symbols" if self.unit == "bpe" else self.unit
+            raise DataError(
+                f"a text of {len(numbers):,} {unit}, and there is room for {self.length - 1:,}: shorten it"
+            )
+        return self.row(numbers)
+
+    def numbered(self, item: str) -> Array:
+        """The numbers of a text's symbols, without an end; raises DataError as `pack` does, however long."""
+        symbols = self.part(item)
         if not symbols:
             raise DataError("the text is empty: say something, or leave it out")
         unknown = sorted({symbol for symbol in symbols if symbol not in self.numbers})
         if unknown:
             raise DataError(self._unknown(unknown))
-        if len(symbols) >= self.length:
-            raise DataError(
-                f"a text of {len(symbols)} {self.unit}, and there is room for {self.length - 1}: shorten it"
-            )
+        return np.array([self.numbers[symbol] for symbol in symbols], np.int32)
+
+    def row(self, numbers: Array) -> Array:
+        """At most T numbers of symbols as int32 (T,): with an end, unless they fill the row."""
         row = np.full(self.length, PADDING, np.int32)
-        row[: len(symbols)] = [self.numbers[symbol] for symbol in symbols]
-        row[len(symbols)] = END
+        row[: len(numbers)] = numbers
+        row[len(numbers) : len(numbers) + 1] = END
         return row
 
     def _unknown(self, symbols: list[str]) -> str:
@@ -135,9 +168,7 @@ class Text(Kind):
         row = np.asarray(array)
         stop = np.flatnonzero(row < FIRST)
         symbols = [self.symbols[int(i) - FIRST] for i in row[: stop[0] if len(stop) else None]]
-        if self.unit == "characters":
-            return "".join(symbols)
-        return _BEFORE_PUNCTUATION.sub("", " ".join(symbols))
+        return together(symbols, self.unit)
 
     def tensor(self, stored: Tensor, noise: Noise = None) -> Tensor:
         """Numbers of symbols (B, T), int64."""
@@ -165,15 +196,17 @@ class Text(Kind):
         return lettered([str(item) for item in items], columns)
 
     def state(self) -> dict[str, Any]:
-        return {"symbols": list(self.symbols), "length": self.length, "unit": self.unit}
+        state = {"symbols": list(self.symbols), "length": self.length, "unit": self.unit}
+        return {**state, "merges": [list(pair) for pair in self.merges]} if self.merges else state
 
     @classmethod
     def restore(cls, state: dict[str, Any]) -> Self:
         try:
-            symbols, length = state["symbols"], state["length"]
-            if not isinstance(symbols, list) or not all(isinstance(s, str) for s in symbols):
-                raise TypeError("symbols are a list of characters or words")
-            return cls(symbols, int(length), unit=state["unit"])
+            symbols = [str(symbol) for symbol in state["symbols"]]
+            if not isinstance(state["symbols"], list) or symbols != state["symbols"]:
+                raise TypeError("symbols are a list of texts")
+            merges = tuple((str(a), str(b)) for a, b in state.get("merges", ()))
+            return cls(symbols, int(state["length"]), unit=state["unit"], merges=merges)
         except (KeyError, TypeError, ValueError, DataError, UsageError) as error:
             raise ModelFileError(f"the model file describes no text kind ({error}): damaged") from None
 
@@ -189,9 +222,3 @@ def written(items: Sequence[Any], folder: Path) -> list[Path]:
     except OSError as error:
         raise OutputError(f"{folder}: cannot be written ({error}); choose another folder") from None
     return paths
-
-
-def _parted(text: str, unit: str) -> list[str]:
-    if not text.strip():
-        return []
-    return list(text) if unit == "characters" else _WORD.findall(text)
