@@ -13,9 +13,11 @@ better, and what an answer that learned nothing would have got.
     fills       how near several fills of a hole are to what was there
     generation  how near made items are to real ones: energy, Fréchet, precision, recall, coverage
     judge       which classes are made, as a classifier fitted on the spot sees it
+    likeness    how like a text is to the one it should be: edit distance, ROUGE-L, chrF
     pairing     whether made items go with the text or picture they were asked for
     probes      what codes know about labels: linear probe, nearest neighbours
     series      whether made series move as real ones do: autocorrelation, cross-correlation
+    texts       how various made texts are, how like real ones, how much is copied: BLEU, distinct-n
     timegan     whether a small recurrent network tells made series from real ones, and learns from them
 """
 
