@@ -71,6 +71,7 @@ METRICS = {
     "pairing": "metrics.pairing:pairing",
     "predictive": "metrics.timegan:predictive",
     "probes": "metrics.probes:probes",
+    "reading": "metrics.reading:reading",
     "series": "metrics.series:series",
     "texts": "metrics.texts:texts",
 }
