@@ -191,6 +191,16 @@ def _rename(paths: Sequence[Path], names: Sequence[str]) -> None:
         path.rename(path.with_name(name + path.suffix))
 
 
+FEW_TEXTS = 16
+
+
+def tell_texts(kind: Kind, items: Sequence[Any]) -> None:
+    """Say texts, one a line, where they are few; of other kinds nothing."""
+    if kind.name == "text" and len(items) <= FEW_TEXTS:
+        for item in items:
+            tell(f"  {item}")
+
+
 def tell_scores(scores: Sequence[Score]) -> None:
     """Say scores as aligned rows: name, figures, what they were measured on."""
     rows = []
