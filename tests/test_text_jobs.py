@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -12,8 +14,12 @@ from ectype.data.reading import read
 from ectype.data.store import Resident
 from ectype.errors import UsageError
 from ectype.jobs.complete import complete
+from ectype.jobs.decoding import evaluating
 from ectype.jobs.evaluate import evaluate
+from ectype.jobs.interpolate import interpolate
+from ectype.jobs.reconstruct import reconstruct
 from ectype.jobs.report import warnings_of
+from ectype.jobs.translate import translate
 from ectype.kinds.text import Text
 from ectype.runs import Run
 from ectype.training.loop import fit
@@ -112,3 +118,67 @@ def test_what_cannot_be_begun_is_refused(coded: Run) -> None:
     points = read(np.random.default_rng(0).normal(size=(40, 2)).astype(np.float32))
     with pytest.raises(UsageError, match="a prefix begins a text, and this model makes"):
         complete(Run.of(build("vae", points, prior="normal"), points), prefix="A")
+
+
+def test_texts_are_made_from_texts(writer: Run, pairs: Data, tmp_path: Path) -> None:
+    source = tmp_path / "titles.txt"
+    source.write_text("bv\nez\n", encoding="utf-8")
+    found = translate(writer, source, draws=20, seed=1)
+    assert [len(column) for column in found] == [20, 20]
+    assert found[0].count("BVbbv") > found[1].count("BVbbv")
+    assert translate(writer, source, draws=2, seed=1) == [column[:2] for column in found]
+    best = translate(writer, source, beam=4)
+    assert best == translate(writer, source, beam=4, seed=5)  # nothing is drawn
+    assert translate(writer, source, temperature=0.0) == translate(writer, source, temperature=0.0, seed=9)
+    with pytest.raises(UsageError, match="of which there is one: leave out draws"):
+        translate(writer, source, beam=4, draws=2)
+    with pytest.raises(UsageError, match="beam is a number from 1 to 100, not 0"):
+        translate(writer, source, beam=0)
+    with pytest.raises(UsageError, match="cannot be given a text 'titel'; did you mean 'title'"):
+        translate(writer, source, condition="titel")
+
+
+def test_a_translation_is_told_and_written(
+    writer: Run, pairs: Data, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO", "ectype")
+    made = translate(writer, pairs, from_items=True, count=3, beam=2, out=tmp_path / "out")
+    titles = [TITLES[i] for i in (0, 3, 6)]
+    assert [f"  {a} → {b[0]}" for a, b in zip(titles, made, strict=True)] == caplog.messages[-5:-2]
+    assert "rouge-l" in caplog.messages[-2] and "chrf" in caplog.messages[-1]
+    assert (tmp_path / "out" / "000000.txt").read_text(encoding="utf-8") == f"{made[0][0]}\n"
+    assert (tmp_path / "out" / "comparison.png").is_file()
+
+
+def test_a_model_without_texts_to_read_translates_none(coded: Run) -> None:
+    with pytest.raises(UsageError, match="not conditioned on a text: train one with --given a column"):
+        translate(coded, "titles.txt")
+    with pytest.raises(UsageError, match="beam looks for the most probable text and noise"):
+        reconstruct(coded, "titles.txt", noise=True, beam=2)
+
+
+def test_a_search_gives_texts_back_that_are_no_less_probable(coded: Run, pairs: Data) -> None:
+    own = Data(pairs.kind, pairs.store, pairs.splits)
+    plain, found = (reconstruct(coded, own, count=12, beam=beam) for beam in (1, 5))
+    batch = own.batch(own.splits["test"])
+    with evaluating(coded):
+        p = coded.model.decode(coded.model.posterior(batch.x).mean)  # type: ignore[attr-defined]
+        nats = [
+            p.log_prob(torch.stack([torch.from_numpy(own.kind.pack(text)) for text in texts])).sum(1)
+            for texts in (plain, found)
+        ]
+    assert bool((nats[1] >= nats[0] - 1e-5).all())
+    with pytest.raises(UsageError, match="beam is for texts"):
+        points = read(np.random.default_rng(0).normal(size=(40, 2)).astype(np.float32))
+        reconstruct(Run.of(build("vae", points, prior="normal"), points), points, split="all", beam=3)
+
+
+def test_edits_and_ways_between_texts_are_told(
+    coded: Run, pairs: Data, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO", "ectype")
+    ends = tmp_path / "ends.txt"
+    ends.write_text("AUaau\nFZffz\n", encoding="utf-8")
+    way = interpolate(coded, ends, steps=4, out=tmp_path / "way.png")
+    assert "right" in caplog.messages[0] and "there and back" in caplog.messages[0]
+    assert caplog.messages[-4:] == [f"  {text}" for text in way]

@@ -194,11 +194,11 @@ def _rename(paths: Sequence[Path], names: Sequence[str]) -> None:
 FEW_TEXTS = 16
 
 
-def tell_texts(kind: Kind, items: Sequence[Any]) -> None:
-    """Say texts, one a line, where they are few; of other kinds nothing."""
-    if kind.name == "text" and len(items) <= FEW_TEXTS:
-        for item in items:
-            tell(f"  {item}")
+def tell_texts(kind: Kind, *columns: Sequence[Any]) -> None:
+    """Say the first texts, one a line, beside them those of further columns; of other kinds nothing."""
+    if kind.name == "text":
+        for row in list(zip(*columns, strict=True))[:FEW_TEXTS]:
+            tell("  " + " → ".join(str(item).replace("\n", " ") for item in row))
 
 
 def tell_scores(scores: Sequence[Score]) -> None:
