@@ -15,11 +15,13 @@ from ectype.data.store import Resident
 from ectype.errors import UsageError
 from ectype.jobs.complete import complete
 from ectype.jobs.decoding import evaluating
+from ectype.jobs.edit import edit
 from ectype.jobs.evaluate import evaluate
 from ectype.jobs.interpolate import interpolate
 from ectype.jobs.reconstruct import reconstruct
 from ectype.jobs.report import warnings_of
 from ectype.jobs.translate import translate
+from ectype.kinds.label import Label
 from ectype.kinds.text import Text
 from ectype.runs import Run
 from ectype.training.loop import fit
@@ -182,3 +184,17 @@ def test_edits_and_ways_between_texts_are_told(
     way = interpolate(coded, ends, steps=4, out=tmp_path / "way.png")
     assert "right" in caplog.messages[0] and "there and back" in caplog.messages[0]
     assert caplog.messages[-4:] == [f"  {text}" for text in way]
+
+
+def test_texts_are_edited_towards_a_label(
+    coded: Run, pairs: Data, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO", "ectype")
+    first = torch.tensor([int(body.startswith("A")) for body in BODIES])
+    data = Data(pairs.kind, pairs.store, pairs.splits, labels=first, label_kind=Label(["no", "yes"]))
+    monkeypatch.setattr("ectype.jobs.inputs.own_data", lambda run: data)
+    made = edit(coded, data, towards={"label": "yes"}, amount=2, count=5, out=tmp_path / "edited")
+    rows = [message.split(" → ") for message in caplog.messages if " → " in message]
+    assert [row[-1] for row in rows] == made
+    assert [row[0].strip() for row in rows] == data.items([0, 3, 6, 9, 12])
+    assert (tmp_path / "edited" / "000000.txt").read_text(encoding="utf-8") == f"{made[0]}\n"
