@@ -512,6 +512,8 @@ def test_evaluation_is_kept_in_the_run(source, tmp_path):
         "bits/dim",
         "kl",
         "active units",
+        "mutual information",
+        "shuffle gap of z",
         "mse",
         "psnr",
         "ssim",
@@ -543,8 +545,9 @@ def test_evaluation_of_a_density_and_of_a_code_without_one(tmp_path):
         run = make(tmp_path / "points.npy", tmp_path / model, model=model, given=None)
         names[model] = [s.name for s in evaluate(run, samples=2)]
     made = ["energy", "frechet"]
+    code = ["active units", "mutual information", "shuffle gap of z"]
     assert names == {
-        "vae": ["elbo", "iwae-2", "distortion", "kl", "active units", "mse", *made],
+        "vae": ["elbo", "iwae-2", "distortion", "kl", *code, "mse", *made],
         "ae": ["mse", *made],
     }
 

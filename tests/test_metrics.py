@@ -15,8 +15,10 @@ from ectype.data.batch import Batch
 from ectype.errors import DataError, UsageError
 from ectype.likelihoods.normal import Normal
 from ectype.metrics import Score, mean_error, short
-from ectype.metrics.activity import activity, posteriors
+from ectype.metrics.activity import activity, information, posteriors
+from ectype.metrics.conditions import warning
 from ectype.metrics.fidelity import fidelity, mse, psnr, ssim, window_of
+from ectype.metrics.reading import reading
 from ectype.models import Autoencoder
 from ectype.models.ae import AE
 from ectype.models.vae import VAE
@@ -207,20 +209,22 @@ def model(kind: type[AE] | type[VAE], prior: nn.Module | None = None) -> Autoenc
 def test_kl_per_dimension_and_active_units_closed_form() -> None:
     x = torch.randn(200, 2, generator=torch.Generator().manual_seed(1))
     vae = model(VAE).train()
-    kl, units = activity(vae, [Batch(x[:150]), Batch(x[150:])])
+    kl, units, known = activity(vae, [Batch(x[:150]), Batch(x[150:])])
     # KL(N(m, s²) || N(0, 1)) = (m² + s² - 1)/2 - log s
     expected = float((0.5 * (x[:, 0].double() ** 2 + math.exp(-2) - 1) + 1).mean())
     assert kl.parts == pytest.approx((expected, 0.0), abs=1e-5)
     assert kl.value == pytest.approx(sum(kl.parts))
     assert (kl.better, kl.seed, kl.note) == ("neither", None, "")
     assert (units.value, units.unit, units.n, units.above_floor) == (1.0, "of 2", 200, True)
+    # a draw among N posteriors of which many are alike says less than it differs from the prior
+    assert 0.3 < known.value < kl.value and known.floor == 0 and known.n == 200
     assert vae.training, "measuring must leave the model in the mode it was in"
 
 
 def test_a_posterior_that_ignores_x_is_collapsed() -> None:
-    kl, units = activity(model(VAE), [Batch(torch.full((50, 2), 0.3))])
-    assert units.value == 0
-    assert not units.above_floor
+    kl, units, known = activity(model(VAE), [Batch(torch.full((50, 2), 0.3))])
+    assert units.value == 0 and known.value == pytest.approx(0, abs=1e-9)
+    assert not units.above_floor and not known.above_floor
     assert not kl.enough
 
 
@@ -228,9 +232,9 @@ def test_kl_without_closed_form_is_labelled_and_repeats() -> None:
     prior = VampPrior(2, Row((1, 1)), components=3)
     vae = model(VAE, prior)
     x = torch.randn(64, 2, generator=torch.Generator().manual_seed(2))
-    kl, _ = activity(vae, [Batch(x)], seed=5)
-    again, _ = activity(vae, [Batch(x[:10]), Batch(x[10:])], seed=5)
-    other, _ = activity(vae, [Batch(x)], seed=6)
+    kl, *_ = activity(vae, [Batch(x)], seed=5)
+    again, *_ = activity(vae, [Batch(x[:10]), Batch(x[10:])], seed=5)
+    other, *_ = activity(vae, [Batch(x)], seed=6)
     assert "Monte-Carlo" in kl.note and "this prior joins the dimensions" in kl.note
     # each posterior against the normal with the moments of all of them, which samples find too
     q = vae.posterior(x)
@@ -241,6 +245,44 @@ def test_kl_without_closed_form_is_labelled_and_repeats() -> None:
     assert kl.seed == 5
     assert kl.value == pytest.approx(again.value, rel=1e-5)
     assert kl.value != other.value
+
+
+def test_information_of_posteriors_far_apart_is_log_n() -> None:
+    means = 1e3 * torch.arange(700, dtype=torch.float64).unsqueeze(1)
+    found = information(means, means, torch.zeros_like(means))
+    assert found.tolist() == pytest.approx([math.log(700)] * 700, abs=1e-6)
+    # two posteriors and one number: against the distributions themselves
+    z, log_scale = torch.tensor([[0.3], [1.2]]).double(), torch.tensor([[0.2], [-0.5]]).double()
+    q = torch.distributions.Normal(torch.tensor([[0.0], [1.0]]).double().T, log_scale.exp().T)
+    log_q = q.log_prob(z)
+    wanted = log_q.diagonal() - torch.logsumexp(log_q, 1) + math.log(2)
+    assert information(z, q.loc.T, log_scale).tolist() == pytest.approx(wanted.tolist())
+
+
+def test_a_code_that_is_read_costs_when_shuffled() -> None:
+    class Known(nn.Module):
+        """Answers what the first number of the code says, or always the same."""
+
+        def __init__(self, weight: float) -> None:
+            super().__init__()
+            self.weight = weight
+
+        def forward(self, z: torch.Tensor, context: object = None) -> torch.Tensor:
+            return self.weight * z
+
+    x = torch.randn(150, 2, generator=torch.Generator().manual_seed(3))
+    batches = [Batch(x[:100]), Batch(x[100:])]
+    vae = model(VAE).eval()
+    vae.decoder = Known(1.0)
+    (read,) = reading(vae, batches)
+    assert read.n == 150 and read.value > 3 * (read.error or 1) and warning(read) == ""
+    assert reading(vae, batches)[0].value == read.value
+    vae.decoder = Known(0.0)
+    (unread,) = reading(vae, batches)
+    assert unread.value == 0 and "the decoder ignores its code" in warning(unread)
+    assert reading(vae, [Batch(x[:1])]) == []
+    with pytest.raises(DataError, match="no items whose codes could be shuffled"):
+        reading(vae, [])
 
 
 def test_activity_needs_densities_and_items() -> None:

@@ -89,6 +89,8 @@ def test_a_language_model_weighs_and_writes(lines: Path, tmp_path: Path) -> None
     scores = {score.name: score for score in evaluate(run, lines)}
     counts = np.mean([len(line) + 1 for line in LINES])
     assert scores["bits/dim"].value == pytest.approx(scores["nll"].value / counts / np.log(2))
+    assert scores["nll/symbol"].value == pytest.approx(scores["nll"].value / counts)
+    assert "the end is counted, the start is not" in scores["nll/symbol"].note
     assert scores["nll"].value < 8  # log 72 = 4.3, and 5 symbols of 7 alike 11
     made = sample(run, 40, seed=1)
     assert np.mean([text in LINES for text in made]) > 0.3 and len(set(made)) > 10
@@ -126,7 +128,8 @@ def test_a_vae_of_texts_saves_and_edits(lines: Path, tmp_path: Path) -> None:
     assert items(run, z, temperature=0.0) == items(run, z, temperature=0.0, seed=5)
     assert len(interpolate(run, steps=4)) == 4
     names = [score.name for score in evaluate(run, lines, samples=3)]
-    assert {"elbo", "iwae-3", "kl", "active units", "exact"} <= set(names)
+    assert {"elbo", "iwae-3", "nll/symbol", "kl", "active units", "shuffle gap of z"} <= set(names)
+    assert {"exact", "edit distance"} <= set(names)
 
 
 def test_a_vanilla_vae_of_texts_is_found_collapsed(lines: Path) -> None:

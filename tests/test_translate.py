@@ -133,5 +133,5 @@ def test_what_cannot_be_translated_is_said(source: Path, low: Run, tmp_path: Pat
         translate(low, tmp_path / "nothing")
     rows = ec.read(np.random.default_rng(0).standard_normal((40, 3)).astype(np.float32))
     run = Run.of(ec.build("vae", rows, hidden=(4,), latent=2, prior="normal"), rows)
-    with pytest.raises(UsageError, match="only pictures have pixels"):
+    with pytest.raises(UsageError, match="only pictures and texts are translated"):
         translate(run)

@@ -204,3 +204,39 @@ def test_the_order_of_a_batch_changes_nothing(name: str) -> None:
     x, order = texts(), torch.tensor([2, 0, 1])
     assert torch.allclose(encoder(x)[order], encoder(x[order]), atol=1e-6)
     assert torch.allclose(encoder(x)[:1], encoder(x[:1, : int((x[0] > 0).sum())]), atol=1e-6)
+
+
+@over_networks
+@torch.no_grad()
+def test_a_search_with_all_beginnings_finds_the_most_probable_text(name: str) -> None:
+    length, vocabulary, beam = 4, 4, 3**4
+    options: dict[str, Any] = {"length": length, "vocabulary": vocabulary}
+    z = torch.randn(3, D, generator=torch.Generator().manual_seed(2))
+    likelihood, network = Categorical(Tokens(vocabulary, (length,))), decoder(name, **options)
+    p = likelihood(network(z.repeat(beam, 1), context(3).repeat(beam)))
+    assert isinstance(p, WrittenDistribution)
+    every = torch.tensor([row for row in itertools.product(range(4), repeat=length) if whole(row)])
+    single = likelihood(network(z, context(3)))
+    nats = torch.stack([single.log_prob(row.expand(3, -1)).sum(1) for row in every])
+    assert torch.equal(p.likeliest(beam), every[nats.argmax(0)])
+    one = likelihood(network(z, context(3)))
+    assert isinstance(one, WrittenDistribution)
+    assert torch.equal(one.likeliest(1), one.mode)
+
+
+def whole(row: tuple[int, ...]) -> bool:
+    """Whether a text has no padding before its end and nothing but padding after it."""
+    stop = row.index(END) if END in row else len(row)
+    return all(s > END for s in row[:stop]) and not any(row[stop + 1 :])
+
+
+@over_networks
+@torch.no_grad()
+def test_a_beginning_is_kept(name: str) -> None:
+    p, begun = written(name), torch.tensor([[2, 3], [4, 2], [5, 5]])
+    noise = PerItem(4, range(3))
+    x = p.continued(begun, noise)
+    assert torch.equal(x[:, :2], begun)
+    assert torch.equal(p.continued(begun[:, :0], PerItem(4, range(3))), p.draw(PerItem(4, range(3))))
+    best = p.tempered(0.0).continued(begun)  # type: ignore[attr-defined]
+    assert torch.equal(best, p.tempered(0.0).continued(begun))  # type: ignore[attr-defined]

@@ -67,10 +67,13 @@ METRICS = {
     "fills": "metrics.fills:fills",
     "generation": "metrics.generation:generation",
     "judge": "metrics.judge:judge",
+    "likeness": "metrics.likeness:likeness",
     "pairing": "metrics.pairing:pairing",
     "predictive": "metrics.timegan:predictive",
     "probes": "metrics.probes:probes",
+    "reading": "metrics.reading:reading",
     "series": "metrics.series:series",
+    "texts": "metrics.texts:texts",
 }
 JOBS = {
     "train": "jobs.train:train",

@@ -60,6 +60,7 @@ def compared(
     """
     from ectype.jobs.conditioned import varied
     from ectype.jobs.timely import timely
+    from ectype.jobs.worded import worded
     from ectype.metrics.generation import gap, generation
 
     run.record.pop(SORTED, None)
@@ -78,6 +79,7 @@ def compared(
     if why:
         outputs.tell(f"note: {why}")
     scores += timely(run, made, items, home, numbers, judged=judged, seed=seed)
+    scores += worded(run, made, items, home, numbers, seed=seed)
     scores += varied(made, train, run, split=items.split, seed=seed)
     if judged and home is not None:
         scores += _judged(run, made, items, home, numbers[: len(made.x)], seed=seed)

@@ -30,30 +30,39 @@ def complete(
     run: Run | str | Path,
     source: str | Path | None = None,
     *,
-    known: Mapping[str, str] | Sequence[str],
+    known: Mapping[str, str] | Sequence[str] | None = None,
+    prefix: str | None = None,
     given: Mapping[str, str] | None = None,
     draws: int = 4,
     split: str = "test",
     count: int | None = None,
     noise: bool = False,
+    temperature: float = 1.0,
+    nucleus: float = 1.0,
     seed: int = 0,
     out: Path | None = None,
     overwrite: bool = False,
 ) -> list[Any]:
     """Missing parts of items: several answers to what is known, such as pictures of a caption.
 
-    Each answer is a draw of its own. Draw k of an item depends on the seed, the item and k alone.
+    Of a text what is known may be its beginning, which stays to the symbol; its code is drawn from what the
+    beginning leaves possible. Each answer is a draw of its own. Draw k of an item depends on the seed, the
+    item and k alone.
 
     Arguments:
         run: a run's folder, or its model file; trained with --joint.
         source: items whose known parts are taken; default: the data the run was trained on.
         known: parts by name, as in caption="a red circle" or image=cat.png; or, without values, the names of
             the parts that are taken from the source's items.
-        given: conditions of a part given by value, such as label=7.
+        prefix: in their place, of a model of texts: how the texts begin.
+        given: conditions of a part given by value, or of a beginning, such as label=7.
         draws: answers to each.
         split: which part of the run's own data: train, select, test or all.
         count: items at most; default: all of a source, 8 of the run's own data.
         noise: draw x from p(x | z) instead of showing its mean; texts and labels are always drawn.
+        temperature: what symbols after a beginning are drawn with: below 1 probable ones more often, at 0 the
+            most probable one.
+        nucleus: share of the probability that each of these is drawn from, the most probable ones first.
         seed: of the draws.
         out: folder for one folder per part and a contact sheet, one row per item; or .png or .npz.
         overwrite: replace files that exist.
@@ -61,28 +70,60 @@ def complete(
     Raises UsageError for a model that completes nothing and a part it does not have, DataError for a value
     that does not fit, OutputError where `out` cannot be written.
     """
-    from ectype.jobs.inputs import items_of, opened
+    from ectype.jobs.inputs import opened
 
     if not 1 <= draws <= _MOST:
         raise UsageError(f"draws is a number from 1 to {_MOST:,}, not {draws}")
     if out is not None:
         outputs.refuse(out, overwrite)
     run = opened(run)
+    if prefix is not None:
+        if source is not None or known:
+            raise UsageError("a beginning is all that is known: leave out the source and known")
+        drawn: dict[str, Any] = {"temperature": temperature, "nucleus": nucleus, "seed": seed}
+        return _begun(run, prefix, out, given=given, draws=draws, overwrite=overwrite, **drawn)
+    if temperature != 1 or nucleus != 1:
+        raise UsageError("temperature and nucleus are for what follows a beginning: add prefix")
     model, record = _completing(run)
-    names = _names(record, known)
-    if isinstance(known, Mapping):
-        if source is not None:
-            raise UsageError("the known parts are given by value: leave out the source, or the values")
-        items = items_of(run, _one(run, record, known, given or {}), split="all")
-    else:
-        if given:
-            raise UsageError("items of a source have conditions of their own: leave out given")
-        count = _OWN if source is None and count is None else count
-        items = items_of(run, source, split=split, count=count)
+    names = _names(record, known or ())
+    items = _asked(run, record, source, known or (), given or {}, split=split, count=count)
     numbers = _having(items, names)
     made = _made(run, model, record, items.data, numbers, names, draws=draws, noise=noise, seed=seed)
     if out is not None:
         outputs.put_items(record, made, out, row=draws, overwrite=overwrite)
+    return made
+
+
+def _asked(
+    run: Run,
+    record: Record,
+    source: str | Path | None,
+    known: Mapping[str, str] | Sequence[str],
+    given: Mapping[str, str],
+    *,
+    split: str,
+    count: int | None,
+) -> Items:
+    """One item of values that were given, or the source's."""
+    from ectype.jobs.inputs import items_of
+
+    if isinstance(known, Mapping):
+        if source is not None:
+            raise UsageError("the known parts are given by value: leave out the source, or the values")
+        return items_of(run, _one(run, record, known, given), split="all")
+    if given:
+        raise UsageError("items of a source have conditions of their own: leave out given")
+    return items_of(run, source, split=split, count=_OWN if source is None and count is None else count)
+
+
+def _begun(run: Run, prefix: str, out: Path | None, *, overwrite: bool, **how: Any) -> list[str]:
+    """Texts that begin with `prefix`, said where they are few, and written."""
+    from ectype.jobs.prefix import continued
+
+    made = continued(run, prefix, **how)
+    if out is not None:
+        outputs.put_items(run.kind, made, out, overwrite=overwrite)
+        outputs.tell_texts(run.kind, made)
     return made
 
 
@@ -104,7 +145,8 @@ def _completing(run: Run) -> tuple[VAE, Record]:
 
     if not isinstance(run.kind, Record):
         raise UsageError(
-            "this model's items have one part only: train with --joint caption, or other columns"
+            "this model's items have one part only: train with --joint caption, or other columns; texts are "
+            "completed from their beginning (--prefix)"
         )
     if not isinstance(run.model, VAE) or not run.model.complete > 0:
         raise UsageError("this model was not trained to complete items: train a vae without --complete 0")

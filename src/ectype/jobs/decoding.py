@@ -19,16 +19,19 @@ from torch import Tensor
 from ectype.errors import UsageError
 from ectype.jobs.inputs import Given, context_of, device_of
 from ectype.likelihoods.normal import NormalDistribution
+from ectype.likelihoods.written import WrittenDistribution
 from ectype.noise import PerItem, mix
 
 if TYPE_CHECKING:
     from ectype.context import Context
     from ectype.likelihoods import Distribution
+    from ectype.models import Model
     from ectype.runs import Run
 
 CHUNK = 64
 """Items decoded together, always."""
 
+MOST_BEAMS = 100
 _PIXELS = 1  # mixed into the seed, so that the noise of p(x | z) is not the noise z was made of
 
 
@@ -147,6 +150,25 @@ def _contexts(
     for start in range(0, count, CHUNK):
         part = list(given[start : start + CHUNK])
         yield start, context_of(run, part + part[-1:] * (CHUNK - len(part)), CHUNK, guidance)
+
+
+def likeliest(model: Model, z: Tensor, context: Context | None, beam: int = 1) -> Tensor:
+    """The most probable items (B, *form) at z (B, D), the mean where there is one.
+
+    Arguments:
+        beam: beginnings of each text that go on together (`WrittenDistribution.likeliest`); 1: the most
+            probable symbol after each beginning.
+
+    Raises UsageError for a beam where no symbols are written.
+    """
+    if beam == 1:
+        return model.decode(z, context).mean
+    if not 1 < beam <= MOST_BEAMS:
+        raise UsageError(f"beam is a number from 1 to {MOST_BEAMS}, not {beam}")
+    p = model.decode(z.repeat(beam, 1), None if context is None else context.repeat(beam))
+    if not isinstance(p, WrittenDistribution):
+        raise UsageError("beam is for texts, which are written symbol by symbol: leave it out here")
+    return p.likeliest(beam)
 
 
 def shown(p: Distribution, noise: bool, stream: PerItem) -> Tensor:

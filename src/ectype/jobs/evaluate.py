@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from ectype.data.data import Data
     from ectype.jobs.inputs import Items
+    from ectype.kinds import Kind
     from ectype.metrics import Score
     from ectype.metrics.bounds import Bounds
     from ectype.models import Autoencoder
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 EVALUATION_FILE = "evaluation.json"
 _MEAN_OF = 10_000
 _MADE = 2000
+_SHUFFLED, _TOGETHER = 2000, 250  # items whose codes are shuffled, so many at a time
 LEAST = 100
 """Items below which a mean over items says little."""
 
@@ -129,7 +131,29 @@ def _exact(run: Run, items: Items) -> list[Score]:
     for name, each, unit in found:
         value, error = mean_error(each)
         scores.append(Score(name, value, unit, "lower", len(each), items.split, error=error, least=LEAST))
-    return scores
+    return scores + per_symbol(run.kind, nats, _sites(items), items.split)
+
+
+def per_symbol(
+    kind: Kind, nats: Tensor, sites: float, split: str, seed: int | None = None, note: str = ""
+) -> list[Score]:
+    """Nats (N,) of texts as nats of each symbol; nothing for other kinds.
+
+    Arguments:
+        sites: symbols of a text on average: its end is one, what stands before it is none.
+        note: what else a reader has to know.
+    """
+    from ectype.kinds.text import Text
+    from ectype.metrics import Score, mean_error
+
+    if not isinstance(kind, Text):
+        return []
+    value, error = mean_error(nats / sites)
+    said = f"the end is counted, the start is not: {sites:.2f} {kind.unit} of a text"
+    note = "; ".join(filter(None, [note, said]))
+    return [
+        Score("nll/symbol", value, "nats", "lower", len(nats), split, seed, error, least=LEAST, note=note)
+    ]
 
 
 def _sites(items: Items) -> float:
@@ -145,6 +169,7 @@ def _bounded(run: Run, model: Autoencoder, items: Items, samples: int, seed: int
     from ectype.jobs.inputs import device_of
     from ectype.metrics.activity import activity
     from ectype.metrics.bounds import bounds
+    from ectype.metrics.reading import reading
 
     device = device_of(run)
     found = bounds(model, (b.to(device) for b in items.batches(seed=seed)), samples=samples, seed=seed)
@@ -157,8 +182,13 @@ def _bounded(run: Run, model: Autoencoder, items: Items, samples: int, seed: int
         discrete=model.likelihood.discrete,
         note=f"log p(x | {known}) of items that have it" if known else "",
     )
+    scores += per_symbol(
+        run.kind, -found.iwae, _sites(items), items.split, seed, f"at most, by iwae-{samples}"
+    )
     batches = (b.to(device) for b in items.batches(seed=seed))
     scores += activity(model, batches, split=items.split, seed=seed)
+    few = (b.to(device) for b in items.first(_SHUFFLED).batches(_TOGETHER, seed))
+    scores += reading(model, few, split=items.split, seed=seed)
     return scores + gap_scores(run, model, items, samples=samples, seed=seed)
 
 

@@ -55,18 +55,22 @@ def drawn(
     *,
     seed: int = 0,
     temperature: float = 1.0,
+    nucleus: float = 1.0,
 ) -> Tensor:
-    """One picture for each item under its context (B, C, H, W).
+    """One item for each under its context (B, *form).
 
     Arguments:
         numbers: of the items; what is drawn for item i depends on (seed, draw, i) only.
         draw: its number among those of one item.
-        temperature: how far a latent lies from the prior's mean, as a multiple of where it was drawn.
+        temperature: how far a latent lies from the prior's mean, as a multiple of where it was drawn; of
+            texts also what symbols are drawn with.
+        nucleus: share of the probability these are drawn from.
     """
     p = run.model.latents(len(numbers), context)
     z = p.draw(PerItem(mix(seed, draw), numbers))
     z = z if temperature == 1 else p.mean + temperature * (z - p.mean)
-    return shown(run.model.decode(z, context), False, noise_of_pixels(mix(seed, draw), numbers))
+    p = run.model.decode(z, context).tempered(temperature, nucleus)
+    return shown(p, False, noise_of_pixels(mix(seed, draw), numbers))
 
 
 def searched(

@@ -68,6 +68,8 @@ def interpolate(
         outputs.write(out, run.kind.sheet(items, steps).save, overwrite=overwrite)
     elif out is not None:
         outputs.put_items(run.kind, items, out, overwrite=overwrite)
+    if out is not None:
+        outputs.tell_texts(run.kind, items)
     return items
 
 
@@ -80,7 +82,7 @@ def _ends(
     from ectype.data.batch import Batch
     from ectype.jobs.decoding import evaluating
     from ectype.jobs.inputs import GIVEN, codes, context_of, device_of, items_of, reader
-    from ectype.metrics.fidelity import fidelity
+    from ectype.metrics.fidelity import fidelity_of
 
     model = reader(run)
     sources = [first] if second is None else [first, second]
@@ -96,7 +98,7 @@ def _ends(
         context = context_of(run, given, 2)
         z = codes(model, Batch(x), context, refine)
         back = model.decode(z, context).mean
-    outputs.tell_scores(fidelity([(x, back)], split=f"{GIVEN}, there and back")[:1])
+    outputs.tell_scores(fidelity_of(run.kind, [(x, back)], split=f"{GIVEN}, there and back")[:1])
     return z
 
 

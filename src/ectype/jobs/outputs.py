@@ -191,6 +191,16 @@ def _rename(paths: Sequence[Path], names: Sequence[str]) -> None:
         path.rename(path.with_name(name + path.suffix))
 
 
+FEW_TEXTS = 16
+
+
+def tell_texts(kind: Kind, *columns: Sequence[Any]) -> None:
+    """Say the first texts, one a line, beside them those of further columns; of other kinds nothing."""
+    if kind.name == "text":
+        for row in list(zip(*columns, strict=True))[:FEW_TEXTS]:
+            tell("  " + " → ".join(str(item).replace("\n", " ") for item in row))
+
+
 def tell_scores(scores: Sequence[Score]) -> None:
     """Say scores as aligned rows: name, figures, what they were measured on."""
     rows = []

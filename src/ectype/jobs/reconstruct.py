@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 OUT = "reconstructions"
 COMPARISON = "comparison.png"
 _OWN = 64
-_COLUMNS = 8
+_COLUMNS, _TEXTS = 8, 4
 _DRAWN = 2  # mixed into the seed, so that reconstructions do not reuse the noise of samples
 
 
@@ -34,6 +34,7 @@ def reconstruct(
     count: int | None = None,
     noise: bool = False,
     refine: int = 0,
+    beam: int = 1,
     seed: int = 0,
     out: Path | None = None,
     overwrite: bool = False,
@@ -50,6 +51,8 @@ def reconstruct(
         count: items at most; default: all of a source, 64 of the run's own data.
         noise: draw z from q(z | x, c) and x from p(x | z, c).
         refine: steps by which each code is moved to where it gives the item back best.
+        beam: of texts: search for the most probable one with so many beginnings at a time, its log p not
+            divided by its length; 1 takes the most probable symbol after each beginning.
         seed: of that noise.
         out: folder for one file each and comparison.png, originals above; or one .png or .npz.
         overwrite: replace files that exist.
@@ -64,10 +67,12 @@ def reconstruct(
         outputs.refuse(out, overwrite)
     if noise and refine:
         raise UsageError("refine looks for the best code and noise draws another: use one of them")
+    if noise and beam != 1:
+        raise UsageError("beam looks for the most probable text and noise draws another: use one of them")
     run = opened(run)
     model = reader(run)
     items = items_of(run, source, split=split, count=_OWN if source is None and count is None else count)
-    pairs = list(there_and_back(run, model, items, noise=noise, refine=refine, seed=seed))
+    pairs = list(there_and_back(run, model, items, noise=noise, refine=refine, beam=beam, seed=seed))
     back = [run.kind.unpack(array) for _, y in pairs for array in run.kind.stored(y)]
     if out is not None:
         originals = [run.kind.unpack(array) for x, _ in pairs for array in run.kind.stored(x)]
@@ -86,6 +91,7 @@ def there_and_back(
     *,
     noise: bool = False,
     refine: int = 0,
+    beam: int = 1,
     seed: int = 0,
     size: int = 256,
 ) -> Iterator[tuple[Tensor, Tensor]]:
@@ -96,9 +102,10 @@ def there_and_back(
     Arguments:
         noise: draw z and x instead of using the means.
         refine: steps by which codes are moved to where they give the items back best; 0: none.
+        beam: as in `decoding.likeliest`.
         seed: of that noise; that of item i depends on (seed, i) only.
     """
-    from ectype.jobs.decoding import evaluating
+    from ectype.jobs.decoding import evaluating, likeliest
     from ectype.jobs.inputs import codes, device_of
     from ectype.noise import PerItem, mix
 
@@ -111,8 +118,7 @@ def there_and_back(
                 z = model.posterior(batch.x, context, batch.seen).draw(stream)
             else:
                 z = codes(model, batch, context, refine)
-            p = model.decode(z, context)
-            x = p.draw(stream) if noise else p.mean
+            x = model.decode(z, context).draw(stream) if noise else likeliest(model, z, context, beam)
         yield batch.known.cpu(), x.cpu()
 
 
@@ -130,18 +136,20 @@ def put_compared(
         rows: lists of equally many raw items, originals first.
     """
     put_beside(kind, rows[-1], COMPARISON, blocks(kind, rows), out, names=names, overwrite=overwrite)
+    outputs.tell_texts(kind, *rows)
 
 
 def blocks(kind: Kind, rows: Sequence[Sequence[Any]]) -> Image:
     """One sheet of the first 64 items of equally long rows, one above the other."""
+    columns = _TEXTS if kind.name == "text" else _COLUMNS
     count = min(len(rows[0]), _OWN)
-    if count > _COLUMNS:  # whole blocks, or what belongs together would not stand one above the other
-        count -= count % _COLUMNS
+    if count > columns:  # whole blocks, or what belongs together would not stand one above the other
+        count -= count % columns
     tiles: list[Any] = []
-    for start in range(0, count, _COLUMNS):
+    for start in range(0, count, columns):
         for row in rows:
-            tiles += row[start : min(count, start + _COLUMNS)]
-    return kind.sheet(tiles, min(_COLUMNS, count))
+            tiles += row[start : min(count, start + columns)]
+    return kind.sheet(tiles, min(columns, count))
 
 
 def put_beside(

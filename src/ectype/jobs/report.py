@@ -168,6 +168,8 @@ def _beside_real(score: Score) -> list[str]:
     floor = score.floor or 0.0
     if score.name == "classes made" and score.value < floor:
         return [f"classes are missing: made items are of {score.value:.0f} {score.unit}; {score.note}"]
+    if score.name == "novelty" and score.enough and score.value < FAR * floor:
+        return [f"most made texts are training texts, to the symbol: {score}"]
     if score.name == "class shares" and score.value > floor + UNEVEN:
         return [f"some classes are made far too often and others too rarely: {score}"]
     if score.name in ("coverage", "precision") and score.enough and score.value < FAR * floor:

@@ -79,6 +79,7 @@ def sample(
         row = None if many == 1 or (single and each is None) else many
         names = [name for part, _, _ in parts for name in part]
         outputs.put_items(run.kind, items, out, names=names, row=row, overwrite=overwrite)
+        outputs.tell_texts(run.kind, items)
     return items
 
 

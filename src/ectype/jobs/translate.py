@@ -1,6 +1,7 @@
-"""Pictures of one sort into pictures of another: what the model was conditioned on into what it makes.
+"""Pictures of one sort into pictures of another, texts into texts: a condition into what the model makes.
 
 outline → filled     low → high resolution     noisy → clean     grey → colour     any picture of a pair
+text → summary       title → poem              one language → another              any text of a pair
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
+    from ectype.context import Context
     from ectype.jobs.inputs import Items
     from ectype.kinds import Kind
     from ectype.runs import Run
@@ -36,41 +38,48 @@ def translate(
     draws: int = 1,
     given: Mapping[str, str] | None = None,
     temperature: float = 1.0,
+    nucleus: float = 1.0,
+    beam: int = 1,
     split: str = "test",
     count: int | None = None,
     seed: int = 0,
     out: Path | None = None,
     overwrite: bool = False,
 ) -> list[list[Any]]:
-    """Make pictures of outlines, of few pixels, of noisy or grey ones, or of the other half of a pair.
+    """Make pictures of outlines, of few pixels, of noisy or grey ones, of the other half of a pair; or texts.
 
-    The model was trained with that as its condition (`--given low`). The source holds pictures of the
-    condition's sort; with from_items, or without a source, they are made from pictures of the model's own
-    sort first, and how near the results are to those is printed beside the simple answer (bicubic
-    upscaling of low, the picture itself of noisy). Result j of item i depends on (seed, i, j) only.
+    The model was trained with that as its condition (`--given low`, of texts `--given title:words`): a
+    summary is what a model of summaries, given their texts, makes of a text. The source holds items of the
+    condition's sort; with from_items, or without a source, they are those of items of the model's own sort.
+    How near the results are to these is printed, of pictures beside the simple answer (bicubic upscaling of
+    low, the picture itself of noisy), of texts beside another item's. Result j of item i depends on
+    (seed, i, j) only.
 
     Arguments:
         run: a run's folder, or its model file.
-        source: pictures, anything train reads; default: the data the run was trained on.
-        condition: which of the model's conditions they are; needed where it has several pictures.
-        from_items: the source's pictures are of the sort the model makes: make the condition from them.
+        source: pictures or texts, anything train reads; default: the data the run was trained on.
+        condition: which of the model's conditions they are; needed where it has several of that sort.
+        from_items: the source's items are of the sort the model makes: make the condition from them.
         draws: results of each.
         given: further conditions all results have, such as label=7.
-        temperature: below 1 nearer to the typical result, above 1 further from it.
+        temperature: below 1 nearer to the typical result, above 1 further from it; of texts also what
+            symbols are drawn with.
+        nucleus: of texts: share of the probability that each symbol is drawn from.
+        beam: of texts: in place of a draw the most probable one, searched for with so many beginnings at a
+            time, its log p not divided by its length.
         split: which part of the run's own data: train, select, test or all.
-        count: pictures at most; default: all of a source, 64 of the run's own data.
+        count: items at most; default: all of a source, 64 of the run's own data.
         seed: another seed, other results.
         out: folder for one file each and comparison.png (what was given above); or one .png or .npz.
         overwrite: replace files that exist.
 
-    Raises UsageError for a model that is conditioned on no picture, DataError where the source cannot be
-    read, OutputError where `out` cannot be written.
+    Raises UsageError for a model that is conditioned on nothing of its own sort, DataError where the source
+    cannot be read, OutputError where `out` cannot be written.
     """
     import torch
 
     from ectype.jobs.fills import check
     from ectype.jobs.inputs import items_of, opened
-    from ectype.jobs.reconstruct import blocks, put_beside
 
     check(draws, temperature, out, overwrite)
     run = opened(run)
@@ -78,17 +87,17 @@ def translate(
     own = source is None or from_items
     count = _OWN if source is None and count is None else count
     items = items_of(run, source, split=split, count=count) if own else asked(run, name, source, count)
-    parts = list(
-        translated(run, name, items, own, draws=draws, given=given or {}, seed=seed, temperature=temperature)
-    )
+    if beam != 1 and draws != 1:
+        raise UsageError("beam looks for the most probable text, of which there is one: leave out draws")
+    how: dict[str, Any] = {"temperature": temperature, "nucleus": nucleus, "beam": beam, "seed": seed}
+    parts = list(translated(run, name, items, own, draws=draws, given=given or {}, **how))
     read = run.conditions[name]
+    asked_for = _raw(read, torch.cat([part[0] for part in parts]))
     rows = [_raw(run.kind, x) for x in torch.cat([part[1] for part in parts], 1)]
     if out is not None:
-        sheet = blocks(run.kind, [_raw(read, torch.cat([part[0] for part in parts])), *rows])
-        names = [n if draws == 1 else f"{n}-{j}" for n in items.names for j in range(draws)]
-        put_beside(run.kind, _columns(rows), SHEET, sheet, out, names=names, overwrite=overwrite)
+        _put(run.kind, asked_for, rows, items.names, out, overwrite=overwrite)
     if own:
-        _tell(read, parts, items.split, seed)
+        _tell(run.kind, read, parts, items.split, seed)
     return [list(column) for column in zip(*rows, strict=True)]
 
 
@@ -96,35 +105,45 @@ def _raw(kind: Kind, x: Tensor) -> list[Any]:
     return [kind.unpack(array) for array in kind.stored(x)]
 
 
-def _columns(rows: list[list[Any]]) -> list[Any]:
-    """The items of equally long rows, those that stand one above the other in a row."""
-    return [item for column in zip(*rows, strict=True) for item in column]
+def _put(
+    kind: Kind, asked_for: list[Any], rows: list[list[Any]], names: list[str], out: Path, *, overwrite: bool
+) -> None:
+    """Write the results of each item one after the other, and a sheet with what was asked for above them."""
+    from ectype.jobs.reconstruct import blocks, put_beside
+
+    sheet = blocks(kind, [asked_for, *rows])
+    called = [n if len(rows) == 1 else f"{n}-{j}" for n in names for j in range(len(rows))]
+    results = [item for column in zip(*rows, strict=True) for item in column]
+    put_beside(kind, results, SHEET, sheet, out, names=called, overwrite=overwrite)
+    outputs.tell_texts(kind, asked_for, *rows)
 
 
 def condition_of(run: Run, name: str | None, given: Mapping[str, str]) -> str:
-    """The run's condition that pictures are translated from; raises UsageError where that is not clear."""
-    from ectype.jobs.inpaint import pictures_of
+    """The run's condition that items are translated from; raises UsageError where that is not clear."""
     from ectype.kinds.derived import Derived
     from ectype.kinds.image import Image
+    from ectype.kinds.text import Text
 
-    pictures_of(run)
-    known = [n for n, kind in run.conditions.items() if isinstance(kind, Derived | Image)]
+    if not isinstance(run.kind, Image | Text):
+        raise UsageError(f"only pictures and texts are translated, and this model makes a {run.kind.name}")
+    written = isinstance(run.kind, Text)
+    what, sorts = ("text", Text) if written else ("picture", Derived | Image)
+    known = [n for n, kind in run.conditions.items() if isinstance(kind, sorts)]
     if not known:
-        raise UsageError(
-            "this model is not conditioned on a picture: train one with --given low, outline, grey or noisy"
-        )
+        how = "a column of texts" if written else "low, outline, grey or noisy"
+        raise UsageError(f"this model is not conditioned on a {what}: train one with --given {how}")
     if name is None and len(known) > 1:
-        raise UsageError(f"this model has several pictures as conditions: --condition {' or '.join(known)}")
+        raise UsageError(f"this model has several {what}s as conditions: --condition {' or '.join(known)}")
     name = known[0] if name is None else name
     if name not in known:
-        raise UsageError(f"this model cannot be given a picture '{name}'{did_you_mean(name, known)}")
+        raise UsageError(f"this model cannot be given a {what} '{name}'{did_you_mean(name, known)}")
     if name in given:
         raise UsageError(f"'{name}' is what is translated from, so it cannot be given too")
     return name
 
 
 def asked(run: Run, name: str, source: Any, count: int | None) -> Items:
-    """The pictures of a source as those of a condition; raises as `items_of`."""
+    """The items of a source as those of a condition; raises as `items_of`."""
     from ectype.data.fitted import read_with
     from ectype.jobs.inputs import GIVEN, Items
     from ectype.kinds.derived import Derived
@@ -136,7 +155,7 @@ def asked(run: Run, name: str, source: Any, count: int | None) -> Items:
     for note in data.notes:
         outputs.tell(f"note: {note}")
     if not len(data):
-        raise DataError(f"{source}: holds no pictures")
+        raise DataError(f"{source}: holds no items")
     return Items(data, data.split("all")[:count], GIVEN)
 
 
@@ -148,24 +167,22 @@ def translated(
     *,
     draws: int,
     given: Mapping[str, str],
-    seed: int,
-    temperature: float,
+    beam: int = 1,
+    **how: Any,
 ) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
-    """Batches of the condition (B, *form), what is made (draws, B, C, H, W) and the items (B, …), on the CPU.
+    """Batches of the condition (B, *form), what is made (draws, B, *form) and the items (B, …), on the CPU.
 
     Arguments:
         own: whether the items are of the sort the model makes, with their conditions; else they are the
             condition.
+        how: seed, temperature and nucleus, as `fills.drawn` has them.
     """
-    import torch
-
     from ectype.jobs.decoding import evaluating
-    from ectype.jobs.fills import drawn
     from ectype.jobs.inputs import device_of, tensors_of
     from ectype.kinds.derived import Derived
 
     device, kind = device_of(run), run.conditions[name]
-    for at, batch in zip(items.indices.split(_BATCH), items.batches(_BATCH, seed), strict=True):
+    for at, batch in zip(items.indices.split(_BATCH), items.batches(_BATCH, how["seed"]), strict=True):
         batch = batch.to(device)
         if own:
             told = {
@@ -179,23 +196,40 @@ def translated(
             told |= tensors_of(run, given, len(batch))
             kept = {n: v for n, v in batch.kept.items() if n in told and n not in given}
             context = None if run.model.conditioner is None else run.model.conditioner(told, kept, len(batch))
-            made = [
-                drawn(run, context, at.tolist(), j, seed=seed, temperature=temperature) for j in range(draws)
-            ]
-        yield told[name].cpu(), torch.stack(made).cpu(), batch.x.cpu()
+            made = _made(run, context, at.tolist(), draws, beam, **how)
+        yield told[name].cpu(), made.cpu(), batch.x.cpu()
 
 
-def _tell(kind: Kind, parts: list[tuple[Tensor, Tensor, Tensor]], split: str, seed: int) -> None:
-    """Say how near the results are to the pictures the condition was made from."""
+def _made(run: Run, context: Context | None, numbers: list[int], draws: int, beam: int, **how: Any) -> Tensor:
+    """What is made under a context, (draws, B, *form), or one most probable text of each."""
+    import torch
+
+    from ectype.jobs.decoding import likeliest
+    from ectype.jobs.fills import drawn
+
+    if beam == 1:
+        return torch.stack([drawn(run, context, numbers, j, **how) for j in range(draws)])
+    z = run.model.latents(len(numbers), context).mean
+    return likeliest(run.model, z, context, beam)[None]
+
+
+def _tell(kind: Kind, read: Kind, parts: list[tuple[Tensor, Tensor, Tensor]], split: str, seed: int) -> None:
+    """Say how near the results are to the items that have the conditions."""
     import torch
 
     from ectype.kinds.derived import Derived
+    from ectype.kinds.text import Text
     from ectype.metrics.fidelity import fidelity
     from ectype.metrics.fills import fills
+    from ectype.metrics.likeness import likeness
 
     condition, truth = (torch.cat([part[i] for part in parts]) for i in (0, 2))
     made = torch.cat([part[1] for part in parts], 1)
-    answer = kind.plain(condition) if isinstance(kind, Derived) else None
+    if isinstance(kind, Text):
+        said = (_raw(kind, truth), _raw(kind, made[0]))
+        outputs.tell_scores(likeness(truth, made[0], said, unit=kind.unit, split=split, seed=seed))
+        return
+    answer = read.plain(condition) if isinstance(read, Derived) else None
     name, plain = answer or ("", None)
     everywhere = torch.ones(truth.shape[2:], dtype=torch.bool)
     scores = fills(truth, made, everywhere, plain=plain, plain_name=name, split=split, seed=seed)

@@ -49,6 +49,10 @@ class Writer(ABC):
     def step(self, symbol: Tensor, state: Any) -> tuple[Tensor, Any]:
         """What was written last (B,), at first the end, to logits (B, V) of the next, and the new state."""
 
+    @abstractmethod
+    def taken(self, state: Any, rows: Tensor) -> Any:
+        """The state in which item i goes on where rows[i], of the same z and conditions, was; rows (B,)."""
+
 
 def delayed(x: Tensor) -> Tensor:
     """Texts (B, T) one symbol later: what is known when each symbol is written."""
@@ -115,6 +119,48 @@ class WrittenDistribution(Distribution):
         if self.temperature == 0:
             return self.mode
         return self._write(lambda logits, t: self._drawn(logits, u[:, t : t + 1]))
+
+    def continued(self, begun: Tensor, noise: Noise = None) -> Tensor:
+        """Texts (B, T) whose first symbols are those of `begun` (B, t); what follows is drawn."""
+        u = uniform((self.writer.items, self.length), noise, self.writer.device)
+
+        def choose(logits: Tensor, t: int) -> Tensor:
+            if t < begun.shape[1]:
+                return begun[:, t] - 1
+            return logits.argmax(1) if self.temperature == 0 else self._drawn(logits, u[:, t : t + 1])
+
+        return self._write(choose)
+
+    def likeliest(self, beam: int) -> Tensor:
+        """Texts (B / beam, T) that a search for the most probable ones finds; the writer's batch is K-major.
+
+        The `beam` most probable beginnings of each text go on together, an ended one stays with them until
+        it is beaten. log p of whole texts is compared as it is, not divided by their length: p(x) has an end,
+        and the most probable text is what is asked for.
+        """
+        n = self.writer.items // beam
+        x = torch.full((self.writer.items, self.length), PADDING, device=self.writer.device)
+        item = torch.arange(n, device=x.device).unsqueeze(1)
+        nats = torch.full((beam, n), -math.inf, device=x.device)
+        nats[0] = 0  # all begin alike, so that one of them is enough
+        last, state = torch.full_like(x[:, 0], END), self.writer.start()
+        ended = torch.zeros_like(last, dtype=torch.bool)
+        for t in range(self.length):
+            logits, state = self.writer.step(last, state)
+            steps = F.log_softmax(logits[:, 1:].float(), 1)
+            steps[ended] = -math.inf
+            steps[ended, 0] = 0  # an ended text has one way to go on, which costs nothing
+            symbols = steps.shape[1]
+            best = (nats.view(-1, 1) + steps).view(beam, n, -1).transpose(0, 1).flatten(1).topk(beam, 1)
+            nats = best.values.T.contiguous()
+            rows = (best.indices // symbols * n + item).T.flatten()
+            last = 1 + (best.indices % symbols).T.flatten()
+            x, ended, state = x[rows], ended[rows], self.writer.taken(state, rows)
+            x[:, t] = torch.where(ended, PADDING, last)
+            ended = ended | (last == END)
+            if bool(ended[:n].all()):  # the best have ended, and others can only become less probable
+                break
+        return x[:n]
 
     def _drawn(self, logits: Tensor, u: Tensor) -> Tensor:
         """Symbols (B,) of logits (B, V) by where u (B, 1) falls among their summed probabilities."""

@@ -3,7 +3,7 @@
 A number alone says nothing. A `Score` says on what it was computed, how sure it is, which way is
 better, and what an answer that learned nothing would have got.
 
-    activity    what the latent dimensions carry: KL per dimension, active units
+    activity    what the latent dimensions carry: KL per dimension, active units, mutual information
     agreement   whether made items are what they were asked to be: classes, tags, numbers
     bounds      bounds on log p(x): ELBO, IWAE-K
     calibration how right and how rightly sure class probabilities are: accuracy, Brier, ECE
@@ -13,9 +13,12 @@ better, and what an answer that learned nothing would have got.
     fills       how near several fills of a hole are to what was there
     generation  how near made items are to real ones: energy, Fréchet, precision, recall, coverage
     judge       which classes are made, as a classifier fitted on the spot sees it
+    likeness    how like a text is to the one it should be: edit distance, ROUGE-L, chrF
     pairing     whether made items go with the text or picture they were asked for
     probes      what codes know about labels: linear probe, nearest neighbours
+    reading     whether a decoder reads its code: what the code of another item costs
     series      whether made series move as real ones do: autocorrelation, cross-correlation
+    texts       how various made texts are, how like real ones, how much is copied: BLEU, distinct-n
     timegan     whether a small recurrent network tells made series from real ones, and learns from them
 """
 

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from ectype.data.batch import Batch
-from ectype.metrics import Score, mean_error, short
+from ectype.metrics import Score, mean_error, reading, short
 from ectype.metrics.agreement import AGREEMENT, RECOGNISED
 from ectype.metrics.bounds import bounds
 from ectype.metrics.diversity import DIVERSITY
@@ -101,7 +101,9 @@ def _interval(value: float, error: float) -> str:
 
 
 def warning(score: Score) -> str:
-    """What a score about a condition has to warn of, in words; empty where all is well."""
+    """What a score about a condition or the code has to warn of, in words; empty where all is well."""
+    if unread := reading.warning(score):
+        return unread
     name, _, condition = score.name.partition(": ")
     error, floor = _SURE * (score.error or 0.0), score.floor or 0.0
     if GUIDED in score.name or not score.enough and name != GAP:

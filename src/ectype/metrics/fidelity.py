@@ -7,7 +7,8 @@ SSIM is Wang, Bovik, Sheikh and Simoncelli 2004, "Image quality assessment: from
 structural similarity", equation 13: Gaussian window 11 × 11, σ = 1.5, only where it fits wholly,
 channels apart and then averaged. The floor is the same score for one constant answer, the mean of
 the training items. Other numbers get the MSE only; of tokens it says which share comes back right, to the end
-of each text, and which share of the items comes back exactly.
+of each text, which share of the items comes back exactly, and of texts the edit distance per symbol, beside
+that from another item's.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from ectype.kinds import Kind
 from ectype.kinds.record import Record
 from ectype.kinds.text import PADDING
 from ectype.metrics import Score, mean_error
+from ectype.metrics.likeness import ANOTHER, edits
 from ectype.shapes import Tokens
 
 LEAST = 100
@@ -140,9 +142,12 @@ def fidelity_of(
 
 def _right(pairs: Iterable[tuple[Tensor, Tensor]], *, split: str, seed: int | None) -> list[Score]:
     """Shares of tokens (B, *size) and of items that come back; of texts as far as the original goes."""
-    symbols, whole = [], []
+    symbols, whole, distances, strangers = [], [], [], []
     for x, y in pairs:
         x, y = (t.detach().cpu().nan_to_num(PADDING).long().reshape(len(t), -1) for t in (x, y))
+        if x.shape[1] > 1:
+            distances.append(edits(x, y))
+            strangers.append(edits(x, y.roll(1, 0)))
         # what stands after a text's end says nothing; a label has no end
         counted = (x != PADDING) if x.shape[1] > 1 else torch.ones_like(x, dtype=torch.bool)
         right = (x == y) & counted
@@ -155,6 +160,13 @@ def _right(pairs: Iterable[tuple[Tensor, Tensor]], *, split: str, seed: int | No
         share, error = mean_error(torch.cat(values))
         n = sum(map(len, values))
         scores.append(Score(name, share, "", "higher", n, split, seed=seed, error=error, least=LEAST))
+    if distances:
+        value, error = mean_error(torch.cat(distances))
+        floor = float(torch.cat(strangers).mean()) if n > 1 else None
+        scores.append(
+            Score("edit distance", value, "per symbol", "lower", n, split, seed, error, floor,
+                  "" if floor is None else ANOTHER, least=LEAST)
+        )  # fmt: skip
     return scores
 
 

@@ -186,3 +186,6 @@ class _Writing(Writer):
     def step(self, symbol: Tensor, state: list[Tensor]) -> tuple[Tensor, list[Tensor]]:
         logits, state = self.network.written(symbol.unsqueeze(1), self.first, state, self.context)
         return logits.squeeze(1), state
+
+    def taken(self, state: list[Tensor], rows: Tensor) -> list[Tensor]:
+        return [seen[rows] for seen in state]

@@ -189,3 +189,6 @@ class _Writing(Writer):
         embedded = (self.network.embedding(symbol) + self.first).unsqueeze(1)
         logits, state = self.network.written(embedded, state, self.context)
         return logits.squeeze(1), state
+
+    def taken(self, state: Tensor, rows: Tensor) -> Tensor:
+        return state[:, rows].contiguous()

@@ -257,3 +257,7 @@ class _Writing(Writer):
         else:
             logits, past = self.network.written(symbol.unsqueeze(1), at, past, mask, self.context)
         return logits.squeeze(1), (at + 1, past)
+
+    def taken(self, state: tuple[int, list[Past] | None], rows: Tensor) -> tuple[int, list[Past] | None]:
+        at, past = state
+        return at, None if past is None else [(key[rows], value[rows]) for key, value in past]
