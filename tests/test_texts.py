@@ -19,7 +19,9 @@ from ectype.jobs.interpolate import interpolate
 from ectype.jobs.invert import invert
 from ectype.jobs.reconstruct import reconstruct
 from ectype.jobs.sample import sample
+from ectype.jobs.train import train
 from ectype.kinds.text import Text
+from ectype.metrics.classifier import Classifier
 from ectype.runs import Run, load
 from ectype.training.loop import fit
 
@@ -138,3 +140,21 @@ def test_a_vanilla_vae_of_texts_is_found_collapsed(lines: Path) -> None:
     *_, last = fit(model, data, steps=150, batch=32, rate=3e-3, threads=1)
     assert [event["kind"] for event in last.events] == ["collapse"]
     assert last.events[0]["kl"] < 0.1
+
+
+def test_texts_are_judged_by_their_labels() -> None:
+    texts, labels = LINES[:40], ["odd" if "x" in line else "even" for line in LINES[:40]]
+    data = read((texts, labels), kind="text")
+    judge = Classifier(data)
+    said = judge.of(data, data.splits["all"]).argmax(1).tolist()
+    right = [data.label_kind.classes[n] == label for n, label in zip(said, labels, strict=True)]  # type: ignore[union-attr]
+    assert np.mean(right) > 0.9
+    made = data.batch([0, 1]).x.double().masked_fill(data.batch([0, 1]).x == 0, np.nan)
+    assert torch.equal(judge(made), judge(data.batch([0, 1]).x))
+
+
+def test_a_run_of_texts_has_its_samples_as_text(tmp_path: Path) -> None:
+    path = _file(tmp_path, "\n".join(f"床{line}" for line in LINES[:12]))
+    train(str(path), model="lm", out=tmp_path / "run", steps=2, units=8, threads=1, supervise=False)
+    made = (tmp_path / "run" / "samples.txt").read_text(encoding="utf-8")
+    assert made == "\n\n".join(sample(tmp_path / "run", 64))

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from ectype.training.step import Step
 
 STATE_FILE = "state.safetensors"
-_OF_A_RUN = (STATE_FILE, "model.safetensors", "evaluation.json", "samples.png", "report.html")
+_OF_A_RUN = (STATE_FILE, "model.safetensors", "evaluation.json", "samples.png", "samples.txt", "report.html")
 _JUDGED = 1000  # test items read in the first evaluation; `ectype evaluate` takes all of them
 _MADE = 2000  # made items that are compared with as many test items then
 _VALUES = 20_000_000  # values it decodes at most, which is what it takes its time for
@@ -269,8 +269,13 @@ class _Training:
                 f"warning: {done['skipped']:,} of {done['steps']:,} steps had no finite gradient and moved "
                 "nothing: this model is hardly trained; lower --rate, or use --precision fp32"
             )
-        sheet = run.kind.sheet(sample(run, _SHOWN))
-        outputs.write(self.folder / "samples.png", sheet.save, overwrite=True, quiet=True)
+        made = sample(run, _SHOWN)
+        outputs.write(self.folder / "samples.png", run.kind.sheet(made).save, overwrite=True, quiet=True)
+        if run.kind.name == "text":  # no machine has a font for every script
+            text, path = "\n\n".join(made), self.folder / "samples.txt"
+            outputs.write(
+                path, lambda at: at.write_text(text, "utf-8", "replace"), overwrite=True, quiet=True
+            )
         try:
             sites = run.kind.shape.sites
             evaluate(run, count=_JUDGED, made=_MADE, samples=max(5, min(50, _VALUES // (_JUDGED * sites))))

@@ -15,13 +15,14 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from ectype.assembly import taken
 from ectype.catalog import find
 from ectype.data.data import Data
 from ectype.errors import DataError
 from ectype.hardware import channels_last, choose_precision, computing, is_convolutional
 from ectype.metrics.targets import Target
 from ectype.noise import PerItem, mix
-from ectype.shapes import Grid, Shape
+from ectype.shapes import Grid, Shape, Tokens
 
 _STEPS, _ROUNDS, _BATCH, _RATE = 1000, 40, 128, 2e-3
 _SIDE = 32  # pixels; larger pictures are pooled, or the judge would take longer than the model
@@ -31,9 +32,9 @@ _SIDE = 32  # pixels; larger pictures are pooled, or the judge would take longer
 class Eye:
     """What an item is, by targets, fitted to the training items.
 
-    Small pictures go through small convolutions, everything else through an mlp; AdamW on the sum of the
-    targets' nats, at most 1,000 steps of 128 items, and at most 40 times through the items. The same seed
-    gives the same eye on the same machine.
+    Small pictures go through small convolutions, everything else through what suits its kind; AdamW on the
+    sum of the targets' nats, at most 1,000 steps of 128 items, and at most 40 times through the items. The
+    same seed gives the same eye on the same machine.
 
     Arguments:
         data: with a train split.
@@ -57,11 +58,10 @@ class Eye:
         pictures = data.kind.network == "conv"
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(mix(seed, 11))
-            sizes = {"width": 16, "depth": 1} if pictures else {"hidden": (256, 256)}
-            network = find("networks", data.kind.network).Encoder
-            self.network: nn.Module = network(self.shape, sum(self.widths), activation="leaky", **sizes).to(
-                self.device
-            )
+            sizes = {"width": 16, "depth": 1} if pictures else {"hidden": (256, 256), "units": 64}
+            encoder = find("networks", data.kind.network).Encoder
+            options = taken(encoder, {**sizes, "activation": "leaky"})
+            self.network: nn.Module = encoder(self.shape, sum(self.widths), **options).to(self.device)
         channels_last(self.network)
         self.precision = choose_precision("auto", self.device, self.shape)
         self.convolutional = is_convolutional(self.network)
@@ -128,7 +128,8 @@ def reduced(x: Tensor, shape: Shape) -> Tensor:
     """Items (N, *form) in the shape a judge looks at."""
     if isinstance(shape, Grid) and len(shape.size) == 2 and tuple(x.shape[2:]) != shape.size:
         return F.adaptive_avg_pool2d(x.float(), (shape.size[0], shape.size[1]))
-    return x
+    # what is made comes as numbers with NaN where nothing was written, which is padding, 0
+    return x.nan_to_num().long() if isinstance(shape, Tokens) else x
 
 
 def descend(
