@@ -54,7 +54,6 @@ class VAE(Autoencoder):
     """
 
     default_prior = "flow"
-    usual = {"skip": 0.1}
     per_latent = 2
     bounded = True
 
