@@ -10,7 +10,7 @@ import torch
 from PIL import Image as Pillow
 
 import ectype as ec
-from ectype.errors import DataError, ModelFileError
+from ectype.errors import DataError, ModelFileError, UsageError
 from ectype.kinds import holes
 from ectype.kinds.derived import STRONGEST, Derived
 from ectype.kinds.image import Image
@@ -129,7 +129,7 @@ def test_transparent_is_the_hole_and_so_is_the_white_of_a_mask() -> None:
 
 @pytest.mark.parametrize(("how", "text"), [("knwon", "did you mean 'known'"), ("lwo", "did you mean 'low'")])
 def test_a_mistaken_name_gets_did_you_mean(how: str, text: str) -> None:
-    with pytest.raises(DataError, match=text):
+    with pytest.raises(UsageError, match=text):
         ec.read("digits", given=how)
     with pytest.raises(DataError, match=text):
         Derived(Image(1, (4, 4)), how)

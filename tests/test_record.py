@@ -234,7 +234,7 @@ def test_columns_that_cannot_be_parts() -> None:
         read((pictures, columns), joint="image")
     with pytest.raises(UsageError, match="'n' is asked for twice"):
         read((pictures, columns), joint="n", given="n")
-    with pytest.raises(DataError, match="there is no 'm'"):
+    with pytest.raises(UsageError, match="there is no 'm'"):
         read((pictures, columns), joint="m")
     assert isinstance(read((pictures, columns), joint="name=image").kind, Record)
 

@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -272,10 +273,8 @@ class _Training:
         made = sample(run, _SHOWN)
         outputs.write(self.folder / "samples.png", run.kind.sheet(made).save, overwrite=True, quiet=True)
         if run.kind.name == "text":  # no machine has a font for every script
-            text, path = "\n\n".join(made), self.folder / "samples.txt"
-            outputs.write(
-                path, lambda at: at.write_text(text, "utf-8", "replace"), overwrite=True, quiet=True
-            )
+            put = partial(Path.write_text, data="\n\n".join(made), encoding="utf-8", errors="replace")
+            outputs.write(self.folder / "samples.txt", put, overwrite=True, quiet=True)
         try:
             sites = run.kind.shape.sites
             evaluate(run, count=_JUDGED, made=_MADE, samples=max(5, min(50, _VALUES // (_JUDGED * sites))))

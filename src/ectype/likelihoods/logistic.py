@@ -227,9 +227,7 @@ class DiscretizedLogisticMixture(Likelihood):
         origin, spread = self.get_buffer("origin"), self.get_buffer("spread")
         apart = 2 * self.get_buffer("apart").view(1, m, 1, *(1 for _ in size))
         means = grid(means, c) + (origin + apart * spread)
-        # narrower than all components together, and wider than a value that never changes
-        narrow = torch.log(0.4 * spread + 0.1)
         # softplus keeps a gradient at the floor, below which a bin is one level wide anyway
-        scales = self.lowest + F.softplus(grid(scales, c) + (narrow - self.lowest))
+        scales = self.lowest + F.softplus(grid(scales, c) - 2.0 - self.lowest)
         mixing = torch.tanh(grid(mixing, self.pairs))
         return LogisticMixtureDistribution(logits, means, scales, mixing, self.levels)

@@ -92,8 +92,9 @@ class VAE(Autoencoder):
 
     @property
     def warm_starts(self) -> bool:
-        # who chose how the KL weighs means it
-        return not {"beta", "free_bits", "warmup"} & set(self.spec.get("options", {}))
+        # who chose how the KL weighs means it; and where a condition tells all, a latent has nothing to say
+        chosen = {"beta", "free_bits", "warmup"} & set(self.spec.get("options", {}))
+        return not chosen and self.conditioner is None
 
     @property
     def weight(self) -> float:
