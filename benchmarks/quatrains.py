@@ -36,7 +36,7 @@ from ectype.training.loop import fit
 
 NAME = "quatrains"
 COUNT, SAMPLES = 1000, 20
-STEPS = {"lm": 600, "vae": 800}
+STEPS = {"lm": 500, "vae": 500}
 FORM = re.compile("[^，。]{5}，[^，。]{5}。[^，。]{5}，[^，。]{5}。")
 
 
