@@ -3,11 +3,11 @@
     ./dev bench quatrains [--again]
 
 The 16,394 poems of shi.txt (Tang and later, each four lines of five characters with ，。，。), read as words,
-which here are single characters and marks; equal poems stay on one side of the split. `lm` and `vae` write
-1,000 poems at temperature 1. Well-formed: four lines of five characters with their four marks, and then the
-end. Copied: whole poems that stand in the train split, and the longest stretch of a poem that does, both
-beside those of as many held-out poems. Nats per symbol of the test split: 20 characters, 4 marks, the end;
-of the VAE a bound with K = 20 samples. One thread.
+which here are single characters and marks; equal poems stay on one side of the split. Language models and a
+VAE write 1,000 poems each at temperature 1. Well-formed: four lines of five characters with their four
+marks, and then the end. Copied: whole poems that stand in the train split, and the longest stretch of a poem
+that does, both beside those of as many held-out poems. Nats per symbol of the test split: 20 characters,
+4 marks, the end; of the VAE a bound with K = 20 samples. One thread.
 """
 
 from __future__ import annotations
@@ -36,7 +36,11 @@ from ectype.training.loop import fit
 
 NAME = "quatrains"
 COUNT, SAMPLES = 1000, 20
-STEPS = {"lm": 500, "vae": 500}
+CASES: dict[str, tuple[str, int, dict[str, Any]]] = {
+    "lm": ("lm", 500, {}),
+    "lm transformer": ("lm", 400, {"network": "transformer"}),
+    "vae transformer": ("vae", 400, {"network": "transformer"}),
+}
 FORM = re.compile("[^，。]{5}，[^，。]{5}。[^，。]{5}，[^，。]{5}。")
 
 
@@ -71,13 +75,14 @@ def nats(model: Model, data: Data) -> dict[str, float]:
     return {"nll": round(float(each.mean()), 2), "per symbol": round(float(each.sum()) / symbols, 4)}
 
 
-def measured(family: str) -> dict[str, Any]:
-    """Train one family and score what it writes."""
+def measured(case: str) -> dict[str, Any]:
+    """Train one case and score what it writes."""
     torch.set_num_threads(1)
+    family, steps, chosen = CASES[case]
     data = read(folder("chinese_quatrains") / "shi.txt", kind="words")
-    model = build(family, data)
+    model = build(family, data, **chosen)
     began, worked = time.perf_counter(), time.process_time()
-    *_, last = fit(model, data, steps=STEPS[family], threads=1)
+    *_, last = fit(model, data, steps=steps, threads=1)
     seconds, cpu = time.perf_counter() - began, time.process_time() - worked
     print(f"{last.number} steps in {cpu:.0f} s of CPU time: {last.parts}", flush=True)
     texts = sample(Run.of(model.eval(), data), COUNT)
@@ -96,14 +101,15 @@ def measured(family: str) -> dict[str, Any]:
 
 
 def main() -> None:
-    """Measure every family that is missing."""
+    """Measure every case that is missing."""
     chosen = options(__doc__)
-    for family, steps in STEPS.items():
+    for case, (family, steps, given) in CASES.items():
+        said = ", ".join(f"{name} {value}" for name, value in given.items()) or "defaults"
         protocol = (
-            f"{family}, defaults, {steps} steps of 100 poems of shi.txt, one thread; {COUNT:,} made at "
+            f"{family}, {said}, {steps} steps of 100 poems of shi.txt, one thread; {COUNT:,} made at "
             f"temperature 1; K {SAMPLES}"
         )
-        measure(NAME, {"case": family, "seed": 0}, protocol, partial(measured, family), again=chosen.again)
+        measure(NAME, {"case": case, "seed": 0}, protocol, partial(measured, case), again=chosen.again)
 
 
 if __name__ == "__main__":

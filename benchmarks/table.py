@@ -134,7 +134,11 @@ def play_rows(lines: list[Line]) -> Iterator[Row]:
 
 def poem_rows(lines: list[Line]) -> Iterator[Row]:
     """Chinese quatrains: their form, what is copied, nats."""
-    names = {"lm": "language model", "vae": "VAE, bound"}
+    names = {
+        "lm": "recurrent language model",
+        "lm transformer": "transformer language model",
+        "vae transformer": "transformer VAE (bound)",
+    }
     for line in lines:
         some = line["figures"]
         made, held, family = some["made"], some["held out"], names[line["key"]["case"]]
