@@ -22,6 +22,10 @@ WHERE = {
         "keywords, group and base), made from https://github.com/googlefonts/noto-emoji and "
         "https://github.com/muan/unicode-emoji-json"
     ),
+    "coco_captions_texygen": (
+        "image_coco.txt and test_coco.txt of https://github.com/geek-ai/Texygen (data and data/testdata)"
+    ),
+    "chinese_quatrains": "shi.txt of https://github.com/geek-ai/Texygen (data)",
     "names": "names.txt of https://github.com/karpathy/makemore",
     "tiny_shakespeare": "input.txt of https://github.com/karpathy/char-rnn (data/tinyshakespeare)",
     "mnist": (

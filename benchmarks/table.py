@@ -132,6 +132,45 @@ def play_rows(lines: list[Line]) -> Iterator[Row]:
         )
 
 
+def poem_rows(lines: list[Line]) -> Iterator[Row]:
+    """Chinese quatrains: their form, what is copied, nats."""
+    names = {
+        "lm": "recurrent language model",
+        "lm transformer": "transformer language model",
+        "vae transformer": "transformer VAE (bound)",
+    }
+    for line in lines:
+        some = line["figures"]
+        made, held, family = some["made"], some["held out"], names[line["key"]["case"]]
+        yield (
+            f"quatrains of five characters, {family}, {some['steps']:,} steps: 1,000 made",
+            "≥ 95 % well-formed, no more whole poems copied than held-out ones",
+            f"**{100 * some['well-formed']:.1f} %**; copied **{100 * made['whole']:.1f} %** (held-out poems "
+            f"{100 * held['whole']:.1f} %), longest stretch {made['longest']} symbols ({held['longest']}); "
+            f"{some['per symbol']:.3f} nats/symbol; {some['cpu'] / 60:.1f} CPU-min",
+        )
+
+
+def caption_scores(sides: dict[str, list[float]]) -> str:
+    """BLEU-2..5 and self-BLEU-2..5 as .745/.498/.294/.180."""
+    told = ("/".join(f"{value:.3f}".removeprefix("0") for value in sides[side]) for side in ("bleu", "self"))
+    return " at ".join(told)
+
+
+def coco_rows(lines: list[Line]) -> Iterator[Row]:
+    """COCO captions in Texygen's way."""
+    for line in lines:
+        some = line["figures"]
+        chosen = some["temperature"]
+        yield (
+            f"COCO captions, VAE by words, {some['steps']:,} steps, temperature {chosen:g} chosen on train: "
+            "test BLEU-2..5 at self-BLEU-2..5, 10,000 made",
+            "> .745/.498/.294/.180 at ≤ .950/.840/.670/.489",
+            f"**{caption_scores(some['at'][f'{chosen:g}'])}** (real: {caption_scores(some['real'])}); "
+            f"{some['cpu'] / 60:.1f} CPU-min",
+        )
+
+
 def series_rows(lines: list[Line]) -> Iterator[Row]:
     """The published scores of made time series."""
     goals = {"sines": "≤ .02 / .094", "stocks": "≤ .10 / .038"}
@@ -182,6 +221,8 @@ ROWS: dict[str, Callable[[list[Line]], Iterator[Row]]] = {
     "series": series_rows,
     "names": name_rows,
     "shakespeare": play_rows,
+    "quatrains": poem_rows,
+    "coco": coco_rows,
     "startup": startup_rows,
     "resume": resume_rows,
     "gan_throughput": game_rows,

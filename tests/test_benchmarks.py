@@ -12,6 +12,8 @@ import pytest
 import torch
 from torch import nn
 
+from ectype.kinds.text import Text
+
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "benchmarks"))
 
@@ -19,6 +21,8 @@ import _nets  # noqa: E402
 import _record  # noqa: E402
 import _sides  # noqa: E402
 import _sources  # noqa: E402
+import coco  # noqa: E402
+import quatrains  # noqa: E402
 import resume  # noqa: E402
 import table  # noqa: E402
 
@@ -211,6 +215,48 @@ def test_every_benchmark_of_conditions_has_a_row(
     put(results, name, line(key, seconds=60, **dict.fromkeys(figures, 0.875)))
     text = table.table()
     assert "**87.5 %**" in text and f"1.0 min on one thread | `./dev bench {name}`" in text
+
+
+def test_rows_of_captions_and_poems_say_the_figures(results: Path) -> None:
+    scores = {"bleu": [0.75, 0.5, 0.3, 0.2], "self": [0.9, 0.8, 0.6, 0.4]}
+    figures = {"temperature": 0.85, "at": {"0.85": scores}, "real": scores, "steps": 800, "cpu": 120}
+    put(results, "coco", line({"seed": 0}, **figures))
+    sides = {"whole": 0.0, "stretch": 6.0, "longest": 22}
+    poems = {
+        "well-formed": 0.98,
+        "made": sides,
+        "held out": sides,
+        "per symbol": 4.5,
+        "steps": 600,
+        "cpu": 90,
+    }
+    put(results, "quatrains", line({"case": "lm", "seed": 0}, **poems))
+    text = table.table()
+    assert "**.750/.500/.300/.200 at .900/.800/.600/.400** (real: .750" in text
+    assert "**98.0 %**; copied **0.0 %** (held-out poems 0.0 %), longest stretch 22 symbols (22)" in text
+
+
+def test_captions_are_scored_by_their_words() -> None:
+    known: dict[str, int] = {}
+    first, second, third = coco.numbered(["a cat sits.", "a dog sits.", "a cat sits ."], known)
+    assert first == third and len(known) == 5
+    assert coco.alone([first, third]) == pytest.approx([1, 1, 1, 0.1**0.2])  # of four symbols no run is five
+    assert coco.bleu([first], coco.References([second], 5))[0] == pytest.approx((3 / 4 * 1 / 3) ** 0.5)
+    assert coco.margin(list(coco.BLEU), [0.0] * 4) == 0
+    assert coco.margin([1.0] * 4, [0.95, 0.8, 0.7, 0.4]) == pytest.approx(-0.03)
+
+
+def test_the_form_of_a_quatrain_is_its_lines_and_marks() -> None:
+    poem = "塞外悲风切，交河冰已结。瀚海百重波，阴山千里雪。"
+    assert quatrains.well_formed([poem, " ".join(poem)]) == 1
+    broken = ["", poem[:-1], poem + poem, poem.replace("切", ""), poem.replace("。", "，")]
+    assert quatrains.well_formed(broken) == 0
+    spaced = " ".join(poem)
+    kind = Text.fit([spaced], "words")
+    empty, same = quatrains.stored(kind, ["", spaced])
+    assert not kind.unpack(empty) and kind.unpack(same) == spaced
+    found = quatrains.copies(np.stack([empty, same]), same[None])
+    assert found == {"whole": 0.5, "stretch": 12, "longest": 24}
 
 
 def test_a_page_is_filled_between_its_markers(results: Path) -> None:
