@@ -38,8 +38,7 @@ NAME = "quatrains"
 COUNT, SAMPLES = 1000, 20
 CASES: dict[str, tuple[str, int, dict[str, Any]]] = {
     "lm": ("lm", 500, {}),
-    "lm transformer": ("lm", 400, {"network": "transformer"}),
-    "vae transformer": ("vae", 400, {"network": "transformer"}),
+    "lm transformer": ("lm", 1500, {"network": "transformer"}),
 }
 FORM = re.compile("[^，。]{5}，[^，。]{5}。[^，。]{5}，[^，。]{5}。")
 
