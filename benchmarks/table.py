@@ -137,7 +137,6 @@ def poem_rows(lines: list[Line]) -> Iterator[Row]:
     names = {
         "lm": "recurrent language model",
         "lm transformer": "transformer language model",
-        "vae transformer": "transformer VAE (bound)",
     }
     for line in lines:
         some = line["figures"]
