@@ -22,6 +22,7 @@ from torch import Tensor, nn
 from ectype.context import Conditioner, Context
 from ectype.data.batch import Batch
 from ectype.errors import UsageError
+from ectype.kinds import Kind
 from ectype.likelihoods import Distribution, Likelihood, each
 from ectype.likelihoods.normal import NormalDistribution, normal_kl
 from ectype.noise import Noise
@@ -126,8 +127,8 @@ class Model(nn.Module, ABC):
     default_prior: str
     """The prior that suits the family when the user names none (around another: that one's)."""
 
-    default_likelihood: str | None = None
-    """The same for the likelihood; None: the kind's."""
+    remark: str = ""
+    """What to know before training it on this data, in one line; or nothing."""
 
     usual: ClassVar[Mapping[str, Any]] = {}
     """Options of the parts that the family prefers when the user names none."""
@@ -149,6 +150,11 @@ class Model(nn.Module, ABC):
         """What `build` made it from; empty for a model that was put together by hand."""
         self.progress = 1.0
         """How much of training has passed, set by the loop; schedules such as warm-up read it."""
+
+    @classmethod
+    def suited(cls, kind: Kind) -> tuple[str, str]:
+        """The network and the likelihood that suit it for a kind when the user names none."""
+        return kind.network, kind.likelihood
 
     @property
     def stages(self) -> tuple[Stage, ...]:
@@ -209,7 +215,7 @@ class Model(nn.Module, ABC):
     def made(self, batch: Batch, noise: Noise = None) -> Tensor:
         """New items (B, *form) under the batch's conditions, as they are shown."""
         context = self.condition(batch, noise)
-        return self.decode(self.latents(len(batch), context).draw(noise), context).mean
+        return self.decode(self.latents(len(batch), context).draw(noise), context).show(noise)
 
     def settle(self, train: Iterable[Batch], select: Iterable[Batch]) -> None:
         """What is computed from the data in one pass, such as a fitted prior; by default nothing."""
@@ -240,7 +246,8 @@ class Autoencoder(Model, ABC):
         super().__init__()
         if not likelihood.density:
             raise UsageError(
-                "an autoencoder is fitted by a density, and a point has none: use normal or laplace"
+                f"an autoencoder is fitted by a density, and {type(likelihood).__name__.lower()} has none: "
+                "use normal or laplace, for tokens categorical"
             )
         self.encoder = encoder
         self.decoder = decoder
