@@ -47,7 +47,7 @@ def _table(found: dict[tuple[str, str, str], float]) -> str:
         "",
         "Written by `./dev test tests/test_any_to_any.py --matrix docs/matrix.md` from the tests themselves:",
         "the share of made items that obey the condition on a toy of two sorts, the worse sort's.",
-        "An empty place is a combination that is refused in words (a critic has no gradient through tokens).",
+        "An empty place is a combination that is refused in words (a vaegan has no gradient through tokens).",
         "",
         "| condition | family | " + " | ".join(outputs) + " |",
         "|" + "---|" * (2 + len(outputs)),

@@ -20,6 +20,7 @@ from ectype.models.augment import augment, strength
 from ectype.models.balance import TARGET, Balance
 from ectype.models.critic import FEATURES, Critic, packed
 from ectype.models.gan import GAN
+from ectype.models.lifting import lifted_shape
 from ectype.runs import Run, load
 from ectype.shapes import Grid, Row, Series, Shape, Tokens
 
@@ -200,11 +201,12 @@ def test_a_gamma_of_zero_is_no_penalty() -> None:
         (Grid(3, (4, 5)), Grid(9, (4, 5))),
         (Row((1, 2)), Row((1, 2, 1, 2, 1, 2))),
         (Series(2, 7), Series(6, 7)),
-        (Tokens(5, (4,)), Tokens(5, (12,))),
+        (Tokens(5, (4,)), Series(15, 4)),
+        (Tokens(5), Series(15, 1)),
     ],
 )
 def test_the_shape_of_a_pack(shape: Shape, wanted: Shape) -> None:
-    assert packed(shape, 3) == wanted and packed(shape, 1) == shape
+    assert packed(shape, 3) == wanted and packed(shape, 1) == lifted_shape(shape)
 
 
 def test_a_pack_is_judged_as_one_item() -> None:

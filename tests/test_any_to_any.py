@@ -51,7 +51,7 @@ CASES = [
     for family in MODELS
     for output in OUTPUTS
     for condition in CONDITIONS
-    if not (family in ("gan", "vaegan") and output in TOKENS) and (family != "lm" or output == "text")
+    if not (family == "vaegan" and output in TOKENS) and (family != "lm" or output == "text")
 ]
 
 
@@ -113,14 +113,15 @@ def trained(family: str, output: str, condition: str) -> Model:
     """A small model after a moment."""
     data = toy(output, condition)
     options: dict[str, Any] = {"network": "mlp", "hidden": (32, 32)}
-    if output == "text":
+    if output == "text" and family != "gan":
         options = {"network": "recurrent", "units": 16}
     # two critics' habits that take longer than a moment: augmentation and waves of numbers
     options |= {"augment": 0.0, "waves": 0} if family in ("gan", "vaegan") else {}
     prior = {"ae": "fitted"}.get(family, "normal")
     latent = None if family == "lm" else 2
     model = build(family, data, latent=latent, prior=prior, **options)
-    list(fit(model, data, steps=200, batch=32, rate=3e-3, threads=1, supervise=False))
+    steps = 400 if family == "gan" and output in TOKENS else 200  # a choice's gradient is a noisy one
+    list(fit(model, data, steps=steps, batch=32, rate=3e-3, threads=1, supervise=False))
     return model
 
 

@@ -123,7 +123,7 @@ def fits(case: Case) -> bool:
         "dcgan": image,
         "causal": text,
         "recurrent": text,
-        "sequence": isinstance(kind, Series),
+        "sequence": isinstance(kind, Series) or (tokens and not joint and case.family == "gan"),
         "transformer": text,
         "lm": case.network in WRITERS and case.prior == "normal",
         "joint": joint,
@@ -135,9 +135,12 @@ def fits(case: Case) -> bool:
         "categorical": tokens and not joint,
         "vamp": not joint,
         "ae": case.prior == "fitted",
-        "gan": case.likelihood == "point" and case.prior == "normal" and not tokens,
+        "gan": case.likelihood in ("point", "gumbel")
+        and case.prior == "normal"
+        and case.network not in WRITERS,
         "vaegan": not tokens,
-        "point": case.family == "gan",
+        "point": case.family == "gan" and not tokens,
+        "gumbel": case.family == "gan" and tokens and not joint,
     }
     likelihood = "normal likelihood" if case.likelihood == "normal" else case.likelihood
     return all(rules.get(name, True) for name in (case.family, case.network, likelihood, case.prior))
@@ -296,7 +299,7 @@ def test_what_does_not_fit_is_refused_in_words(kind: str) -> None:
         if fits(case):
             made(case)
         else:
-            with pytest.raises(UsageError, match=r"needs|real numbers|levels|writes|a point has none|tokens"):
+            with pytest.raises(UsageError, match=r"needs|real numbers|levels|writes|has none|tokens"):
                 made(case)
 
 
@@ -327,9 +330,13 @@ def test_a_gan_refuses_what_it_has_no_gradient_through_or_no_codes_for() -> None
         elif fits(case._replace(family="vae")) or likelihood == "point":
             with pytest.raises(UsageError, match=r"use the likelihood point|from the prior normal"):
                 made(case)
-    for family in ("gan", "vaegan"):
-        with pytest.raises(UsageError, match=r"tokens; use a vae"):
-            made(Case(family, "label", "mlp", "categorical", "normal", "none"))
+    with pytest.raises(UsageError, match="a vaegan has no gradient through a choice of tokens; use a vae"):
+        made(Case("vaegan", "label", "mlp", "categorical", "normal", "none"))
+    with pytest.raises(UsageError, match="use the likelihood point, or gumbel for tokens"):
+        made(Case("gan", "label", "mlp", "categorical", "normal", "none"))
+    for family, network in itertools.product(("gan", "vaegan"), WRITERS):
+        with pytest.raises(UsageError, match=f"{family} has no gradient through what {network} writes"):
+            made(Case(family, "text", network, "categorical", "normal", "none"))
 
 
 @over_cases
@@ -401,7 +408,8 @@ def test_gradient_reaches_every_parameter_of_the_player_and_no_other(case: Case)
                 p.requires_grad_(True)
         reached = {n for p, n in names.items() if p.grad is not None and bool((p.grad != 0).any())}
         wanted = {names[p] for p in own}
-        if KINDS[case.kind].shape.sites == 1:  # unseen as a whole, real and made are the same to a critic
+        # unseen as a whole, real and made are the same to a critic, and no symbol of a text is unseen to it
+        if KINDS[case.kind].shape.sites == 1 or case.likelihood == "gumbel":
             wanted -= {n for n in wanted - reached if n.startswith("critic.") and n.endswith(".fill")}
         assert reached == wanted
         assert all(p.grad.isfinite().all() for p in own if p.grad is not None)

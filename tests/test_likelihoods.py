@@ -359,6 +359,8 @@ def test_k_distributions_of_the_same_items(make: Any) -> None:
 EXTREMES: list[tuple[str, Shape, dict[str, Any], int]] = [
     ("bernoulli", Grid(1, (2, 2)), {}, 1),
     ("categorical", Tokens(5, (4,)), {}, 0),
+    ("gumbel", Tokens(5, (4,)), {}, 0),
+    ("gumbel", Tokens(5), {"relaxation": 0.1}, 0),
     ("laplace", GRID, {}, 255),
     ("laplace", GRID, {"scale": "site"}, 255),
     ("logistic", GRID, {}, 255),

@@ -187,7 +187,7 @@ def test_a_fitted_prior_is_fitted_at_the_end() -> None:
         ({"adversarial_weight": -1.0}, "not negative"),
         ({"gamma": -1.0}, "gamma is the weight of a penalty, 0 or more, not -1"),
         ({"around": "gan"}, "around='gan'"),
-        ({"likelihood": "point"}, "fitted by a density, and a point has none"),
+        ({"likelihood": "point"}, "fitted by a density, and point has none"),
     ],
 )
 def test_refusals(options: dict[str, Any], message: str) -> None:

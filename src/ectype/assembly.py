@@ -89,10 +89,11 @@ def build(
 def complete(chosen: Mapping[str, Any], kind: Kind, options: Mapping[str, Any]) -> dict[str, Any]:
     """A full spec from what the user chose: defaults filled in, options checked and converted."""
     family = find("models", chosen["model"])
+    network, likelihood = family.suited(kind)
     spec: dict[str, Any] = {
         "model": chosen["model"],
-        "network": chosen["network"] or kind.network,
-        "likelihood": chosen["likelihood"] or family.default_likelihood or kind.likelihood,
+        "network": chosen["network"] or network,
+        "likelihood": chosen["likelihood"] or likelihood,
         "latent": kind.latent or default_latent(kind.shape) if chosen["latent"] is None else chosen["latent"],
     }
     usual = _inner(family, options).default_prior
@@ -100,6 +101,11 @@ def complete(chosen: Mapping[str, Any], kind: Kind, options: Mapping[str, Any]) 
         usual = kind.prior
     fits = spec["latent"] >= find("priors", usual).least
     spec["prior"] = chosen["prior"] or (usual if fits else "normal")
+    if "critic" in family.needs and find("networks", spec["network"]).Decoder.writes:
+        raise UsageError(
+            f"{spec['model']} has no gradient through what {spec['network']} writes symbol by symbol: "
+            "use a vae, or for a gan the network sequence"
+        )
     if not family.coded:
         spec |= {"latent": _without(spec, chosen)}
     elif not 1 <= spec["latent"] <= 65536:

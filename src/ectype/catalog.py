@@ -25,6 +25,7 @@ KINDS = {
 LIKELIHOODS = {
     "bernoulli": "likelihoods.bernoulli:Bernoulli",
     "categorical": "likelihoods.categorical:Categorical",
+    "gumbel": "likelihoods.gumbel:Gumbel",
     "laplace": "likelihoods.laplace:Laplace",
     "logistic": "likelihoods.logistic:DiscretizedLogisticMixture",
     "normal": "likelihoods.normal:Normal",

@@ -91,12 +91,13 @@ def _new(run: Run, seed: int) -> Inverted:
     from ectype.jobs import inversions
     from ectype.jobs.inputs import check_coded
     from ectype.models import Autoencoder
-    from ectype.models.inversion import Inverted
+    from ectype.models.inversion import Inverted, check_invertible
 
     if isinstance(run.model, Autoencoder):
         name = run.spec.get("model", "model")
         raise UsageError(f"this {name} has an encoder of its own: encode and reconstruct work as it is")
     check_coded(run)
+    check_invertible(run.model)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         encoder = inversions.made(run, inversions.described(run))

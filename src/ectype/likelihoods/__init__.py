@@ -53,6 +53,10 @@ class Distribution(ABC):
         """What stands for it where one x is shown (B, *form): the mean, or a draw where there is none."""
         return self.mean
 
+    def emitted(self, noise: Noise = None) -> Tensor:
+        """One x per batch entry for a critic to read, with a gradient: (B, *form), of choices one-hots."""
+        return self.mean
+
     @property
     @abstractmethod
     def mean(self) -> Tensor:

@@ -28,10 +28,13 @@ class CategoricalDistribution(Distribution):
     def log_prob(self, x: Tensor) -> Tensor:
         return self.log_p.gather(-1, x.long().unsqueeze(-1)).squeeze(-1)
 
-    def draw(self, noise: Noise = None) -> Tensor:
-        # Gumbel-max: the argmax of log p + Gumbel noise is a draw from p
+    def perturbed(self, noise: Noise = None) -> Tensor:
+        """log p plus Gumbel noise (B, *size, V), whose argmax is a draw from p."""
         u = uniform(self.log_p.shape, noise, self.log_p.device).clamp(1e-20, 1 - 1e-7)
-        return (self.log_p - torch.log(-torch.log(u))).argmax(-1)
+        return self.log_p - torch.log(-torch.log(u))
+
+    def draw(self, noise: Noise = None) -> Tensor:
+        return self.perturbed(noise).argmax(-1)
 
     def tempered(self, temperature: float = 1.0, nucleus: float = 1.0) -> CategoricalDistribution:
         check_courage(temperature, nucleus)

@@ -55,7 +55,9 @@ class Point(Likelihood):
     def __init__(self, shape: Shape) -> None:
         super().__init__(shape)
         if has_tokens(shape):
-            raise UsageError("point has no gradient through a choice of tokens; use categorical in a vae")
+            raise UsageError(
+                "point has no gradient through a choice of tokens: use gumbel in a gan, categorical in a vae"
+            )
         self.numbers = shape.form
         self.forms = tuple(part.form for part in parts_of(shape))
 

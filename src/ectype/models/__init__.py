@@ -22,8 +22,9 @@ from torch import Tensor, nn
 from ectype.context import Conditioner, Context
 from ectype.data.batch import Batch
 from ectype.errors import UsageError
+from ectype.kinds import Kind
 from ectype.likelihoods import Distribution, Likelihood, each
-from ectype.likelihoods.normal import NormalDistribution, normal_kl
+from ectype.models.latents import Latents as Latents
 from ectype.noise import Noise
 from ectype.priors import Prior
 
@@ -48,43 +49,6 @@ class Loss:
         if self.weight is None:
             return self.each.mean()
         return (self.each * self.weight).sum() / self.weight.sum()
-
-
-@dataclass(frozen=True)
-class Latents:
-    """K samples of the latent for each of B items, K-major; densities are computed when asked for.
-
-    Arguments:
-        z: (K·B, D).
-        q: q(z | x, c), a batch of B.
-        p: p(z | c), a batch of B.
-    """
-
-    z: Tensor
-    q: Distribution
-    p: Distribution
-
-    @property
-    def log_q(self) -> Tensor:
-        """log q(z | x, c), (K·B,) nats."""
-        return self._density(self.q)
-
-    @property
-    def log_p(self) -> Tensor:
-        """log p(z | c), (K·B,) nats."""
-        return self._density(self.p)
-
-    @property
-    def kl(self) -> Tensor | None:
-        """The exact KL(q || p) per dimension (B, D), or None where it has no closed form."""
-        if isinstance(self.q, NormalDistribution) and isinstance(self.p, NormalDistribution):
-            return normal_kl(self.q, self.p)
-        return None
-
-    def _density(self, of: Distribution) -> Tensor:
-        if of.joint:
-            return of.log_prob(self.z)
-        return of.log_prob(self.z.view(-1, *self.q.mean.shape)).sum(2).flatten()
 
 
 @dataclass(frozen=True)
@@ -126,8 +90,8 @@ class Model(nn.Module, ABC):
     default_prior: str
     """The prior that suits the family when the user names none (around another: that one's)."""
 
-    default_likelihood: str | None = None
-    """The same for the likelihood; None: the kind's."""
+    remark: str = ""
+    """What to know before training it on this data, in one line; or nothing."""
 
     usual: ClassVar[Mapping[str, Any]] = {}
     """Options of the parts that the family prefers when the user names none."""
@@ -156,6 +120,11 @@ class Model(nn.Module, ABC):
     def warm_starts(self) -> bool:
         """Whether training can begin anew with a latent that is learned before its KL weighs anything."""
         return False
+
+    @classmethod
+    def suited(cls, kind: Kind) -> tuple[str, str]:
+        """The network and the likelihood that suit it for a kind when the user names none."""
+        return kind.network, kind.likelihood
 
     @property
     def stages(self) -> tuple[Stage, ...]:
@@ -216,7 +185,7 @@ class Model(nn.Module, ABC):
     def made(self, batch: Batch, noise: Noise = None) -> Tensor:
         """New items (B, *form) under the batch's conditions, as they are shown."""
         context = self.condition(batch, noise)
-        return self.decode(self.latents(len(batch), context).draw(noise), context).mean
+        return self.decode(self.latents(len(batch), context).draw(noise), context).show(noise)
 
     def settle(self, train: Iterable[Batch], select: Iterable[Batch]) -> None:
         """What is computed from the data in one pass, such as a fitted prior; by default nothing."""
@@ -247,7 +216,8 @@ class Autoencoder(Model, ABC):
         super().__init__()
         if not likelihood.density:
             raise UsageError(
-                "an autoencoder is fitted by a density, and a point has none: use normal or laplace"
+                f"an autoencoder is fitted by a density, and {type(likelihood).__name__.lower()} has none: "
+                "use normal or laplace, for tokens categorical"
             )
         self.encoder = encoder
         self.decoder = decoder

@@ -23,7 +23,8 @@ from torch.nn.utils.parametrizations import spectral_norm
 from ectype.context import Conditioner, Context
 from ectype.data.batch import Batch
 from ectype.errors import UsageError
-from ectype.shapes import Grid, Joint, Row, Series, Shape, Tokens
+from ectype.models.lifting import lifted_shape
+from ectype.shapes import Grid, Joint, Row, Series, Shape
 
 _POWERS = 4
 FEATURES = 128
@@ -31,9 +32,13 @@ FEATURES = 128
 
 
 def packed(shape: Shape, pack: int) -> Shape:
-    """The shape of `pack` items side by side, as one item; raises UsageError unless 1 <= pack <= 64."""
+    """The shape of `pack` items side by side, as a critic reads them, as one item.
+
+    Raises UsageError unless 1 <= pack <= 64.
+    """
     if not 1 <= pack <= 64:
         raise UsageError(f"pack is the number of items judged together, from 1 to 64, not {pack}")
+    shape = lifted_shape(shape)
     if pack == 1:
         return shape
     match shape:
@@ -47,8 +52,6 @@ def packed(shape: Shape, pack: int) -> Shape:
             raise UsageError(
                 "pack puts items of one kind side by side, and these have several parts: leave it out"
             )
-        case Tokens():
-            return replace(shape, size=(pack * shape.size[0], *shape.size[1:]))
 
 
 def _stretch(w: Tensor) -> Tensor:

@@ -22,8 +22,8 @@ from torch import Tensor, nn
 from ectype.context import Conditioner, Context
 from ectype.data.batch import Batch
 from ectype.errors import UsageError
+from ectype.kinds import Kind
 from ectype.likelihoods import Distribution, Likelihood
-from ectype.likelihoods.point import Point
 from ectype.models import Loss, Model, Stage
 from ectype.models.adversarial import CRITIC, GENERATOR
 from ectype.models.balance import Balance
@@ -31,10 +31,16 @@ from ectype.models.critic import Critic
 from ectype.noise import Noise
 from ectype.priors import Prior
 from ectype.priors.normal import StandardNormal
-from ectype.shapes import has_tokens
+from ectype.shapes import Tokens
 
 _SMOOTHING = 2.0
 """Weight of a smoothed condition's divergence, Zhang et al. 2017, "StackGAN" (their published settings)."""
+
+
+_OF_TEXTS = (
+    "a gan of texts is for study: a language model (--model lm) makes the better texts in the same time, "
+    "nearer to real ones and no less different"
+)
 
 
 @final
@@ -44,7 +50,7 @@ class GAN(Model):
     Arguments:
         critic: how real an item looks.
         decoder: the generator, (z, context) → (B, *likelihood.numbers).
-        likelihood: what the decoder's numbers mean; its mean or draw has to have a gradient.
+        likelihood: what the decoder's numbers mean; what it emits has to have a gradient.
         prior: p(z | c).
         conditioner: the generator's reading of conditions, or None.
         adversary: relativistic, ns, hinge or wasserstein.
@@ -55,7 +61,6 @@ class GAN(Model):
     """
 
     default_prior = "normal"
-    default_likelihood = "point"
     needs = ("critic", "decoder", "likelihood", "prior", "conditioner")
     adversarial = True
     coupled = True
@@ -79,10 +84,10 @@ class GAN(Model):
         mismatch: float = 0.5,
     ) -> None:
         super().__init__()
-        if has_tokens(likelihood.shape):
-            raise UsageError("a gan has no gradient through a choice of tokens; use a vae")
-        if not isinstance(likelihood, Point):
-            raise UsageError("a gan emits items and no density of them: use the likelihood point")
+        if likelihood.density:
+            raise UsageError(
+                "a gan emits items and no density of them: use the likelihood point, or gumbel for tokens"
+            )
         if not isinstance(prior, StandardNormal):
             raise UsageError(
                 "a gan draws its latent from the prior normal, and has no codes to fit another to"
@@ -93,10 +98,19 @@ class GAN(Model):
         self.prior = prior
         self.conditioner = conditioner
         self.latent = prior.latent
+        if isinstance(likelihood.shape, Tokens) and likelihood.shape.size:
+            self.remark = _OF_TEXTS
         self.adversary = adversary
         self.balance = Balance(
             likelihood.shape, regularizer=regularizer, gamma=gamma, augment=augment, mismatch=mismatch
         )
+
+    @classmethod
+    def suited(cls, kind: Kind) -> tuple[str, str]:
+        if not isinstance(kind.shape, Tokens):
+            return kind.network, "point"
+        # what writes symbol by symbol would make a critic's gradient pass through every choice before
+        return "sequence" if kind.shape.size else kind.network, "gumbel"
 
     @property
     def stages(self) -> tuple[Stage, ...]:
@@ -126,14 +140,18 @@ class GAN(Model):
     def loss(self, batch: Batch, player: str = "generator", noise: Noise = None) -> Loss:
         if player == "critic":
             with torch.no_grad():
-                fake = self.made(batch, noise)
+                fake = self._emitted(self.condition(batch, noise), len(batch), noise)
             return self.balance.critic_loss(self.critic, batch, fake, CRITIC[self.adversary], noise)
         context = self.condition(batch, noise)
-        fake = self.decode(self.latents(len(batch), context).draw(noise), context).mean
+        fake = self._emitted(context, len(batch), noise)
         loss = self.balance.generator_loss(self.critic, batch, fake, GENERATOR[self.adversary], noise)
         if context is None or context.kl is None:
             return loss
         return replace(loss, each=loss.each + _SMOOTHING * context.kl)
+
+    def _emitted(self, context: Context | None, n: int, noise: Noise) -> Tensor:
+        """New items as a critic reads them, with a gradient."""
+        return self.decode(self.latents(n, context).draw(noise), context).emitted(noise)
 
     def steadied(self, factor: float, augmentation: float) -> dict[str, Tensor]:
         calmer = self.balance.steadied(factor, augmentation)

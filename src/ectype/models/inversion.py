@@ -32,8 +32,17 @@ from ectype.likelihoods.normal import NormalDistribution
 from ectype.likelihoods.point import PointDistribution
 from ectype.models import Autoencoder, Latents, Loss, Model, Stage
 from ectype.noise import Noise
+from ectype.shapes import has_tokens
 
 _RATE = 0.1  # of Adam at its first step, in units of the code's own length per dimension
+
+
+def check_invertible(model: Model) -> None:
+    """Raise UsageError for a model that needs no other encoder, or whose items give no gradient to a code."""
+    if isinstance(model, Autoencoder):
+        raise UsageError("this model has an encoder of its own: there is nothing to invert")
+    if has_tokens(model.likelihood.shape):
+        raise UsageError("what chooses symbols cannot be inverted: a code has no gradient; train a vae")
 
 
 @final
@@ -49,8 +58,7 @@ class Inverted(Autoencoder):
 
     def __init__(self, model: Model, encoder: nn.Module) -> None:
         Model.__init__(self)  # the parts are the model's
-        if isinstance(model, Autoencoder):
-            raise UsageError("this model has an encoder of its own: there is nothing to invert")
+        check_invertible(model)
         self.model = model
         self.encoder = encoder
         self.likelihood = model.likelihood
