@@ -3,11 +3,11 @@
     ./dev bench quatrains [--again]
 
 The 16,394 poems of shi.txt (Tang and later, each four lines of five characters with ，。，。), read as words,
-which here are single characters and marks; equal poems stay on one side of the split. Language models and a
-VAE write 1,000 poems each at temperature 1. Well-formed: four lines of five characters with their four
+which here are single characters and marks; equal poems stay on one side of the split. Language models
+write 1,000 poems each at temperature 1. Well-formed: four lines of five characters with their four
 marks, and then the end. Copied: whole poems that stand in the train split, and the longest stretch of a poem
 that does, both beside those of as many held-out poems. Nats per symbol of the test split: 20 characters,
-4 marks, the end; of the VAE a bound with K = 20 samples. One thread.
+4 marks, the end. One thread.
 """
 
 from __future__ import annotations
