@@ -1,6 +1,6 @@
 """Stacked MNIST: how many of 1,000 modes the default GAN makes, and how evenly.
 
-    ./dev bench stacked_mnist [--seeds 3] [--first 0] [--minutes 50] [--width 24] [--threads 2] [--again]
+    ./dev bench stacked_mnist [--seeds 3] [--first 0] [--minutes 50] [--network conv] [--width 16] [--threads 2] [--again]
 
 The protocol of Srivastava et al. 2017, "VEEGAN", and of Lin, Khetan, Fanti and Oh 2018, "PacGAN": three
 random digits as the channels of one picture, 128,000 of them drawn from train and test together; 26,000
@@ -90,10 +90,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    for name, value in {"seeds": 3, "first": 0, "width": 24, "threads": 2}.items():
+    for name, value in {"seeds": 3, "first": 0, "width": 16, "threads": 2}.items():
         parser.add_argument(f"--{name}", type=int, default=value)
     parser.add_argument("--minutes", type=float, default=50.0)
-    parser.add_argument("--network", default="dcgan")
+    parser.add_argument("--network", default="conv")
     parser.add_argument("--again", action="store_true")
     asked = parser.parse_args()
     protocol = (

@@ -8,11 +8,14 @@ it has won. γ moves so that it stays near a target between the two:
     log γ ← log γ + κ · (P(r > f) - target) · B,   within bounds
 
 in the manner of the controller that Karras et al. 2020, "Training generative adversarial networks with
-limited data", equation 1 and section 3, use for augmentation. γ₀ is 1e-4 per value of an item, and at most
-1: the best settings published lie between 1.6e-5 and 7.6e-4 per value, and no formula fits them all. For
-rows of numbers it is 0.01, and at most 0.1: a critic that reads their waves finds the steepest first, and
-until the generator is near the data γ only climbs, whatever it does; from above it is slow to come back.
-For choices it is 0.2 per symbol, at most 2: with less a generator of labels went in circles.
+limited data", equation 1 and section 3, use for augmentation. Its bounds do much of the work, because how
+often the critic is right says little of how steep it is. γ₀ of pictures is 4e-5 per value of an item, at
+least a quarter of it and at most 2.5 times as much: below, the generator jumps from mode to mode, above the
+critic says less than its own noise, and between the two it hardly matters (docs/log.md, 2026-11-21); the
+schedules of Huang et al. 2024 lie there too. For rows of numbers it is 0.01, and at most 0.1: a critic that
+reads their waves finds the steepest first, and until the generator is near the data γ only climbs, whatever
+it does; from above it is slow to come back. For choices it is 0.2 per symbol, at most 2: with less a
+generator of labels went in circles.
 """
 
 from __future__ import annotations
@@ -32,14 +35,17 @@ from ectype.models.augment import augment, strength
 from ectype.models.critic import Critic
 from ectype.models.lifting import lifted
 from ectype.noise import Noise
-from ectype.shapes import Row, Shape, Tokens
+from ectype.shapes import Grid, Row, Shape, Tokens
 
 TARGET = 0.55
 _ITEMS = 5_000  # items after which an error of 1 in the accuracy has moved γ by a factor e
-_LEAST = 1e-8
-_PICTURES = (1e-4, 1.0)
-_GAMMA: dict[type[Shape], tuple[float, float]] = {Row: (1e-2, 0.1), Tokens: (0.2, 2.0)}
-"""γ at the start and at most, per value of an item."""
+_USUAL = (1e-8, 1e-4, 1.0)
+_GAMMA: dict[type[Shape], tuple[float, float, float]] = {
+    Grid: (1e-5, 4e-5, 1e-4),
+    Row: (1e-8, 1e-2, 0.1),
+    Tokens: (1e-8, 0.2, 2.0),
+}
+"""γ at least, at the start and at most, per value of an item."""
 
 
 @final
@@ -80,9 +86,9 @@ class Balance(nn.Module):
         self.regularizer = regularizer
         self.fixed = gamma
         self.chosen = augment
-        first, most = _GAMMA.get(type(shape), _PICTURES)
+        least, first, most = _GAMMA.get(type(shape), _USUAL)
         values = max(shape.sites, 2)
-        self.bounds = math.log(_LEAST * values), math.log(most * values)
+        self.bounds = math.log(least * values), math.log(most * values)
         start = math.log(first * values) if gamma is None else math.log(max(gamma, 1e-30))
         self.register_buffer("log_gamma", torch.tensor(start))
         self.register_buffer("strength", torch.tensor(augment or 0.0))
