@@ -1,6 +1,7 @@
 """Stacked MNIST: how many of 1,000 modes the default GAN makes, and how evenly.
 
-    ./dev bench stacked_mnist [--seeds 3] [--first 0] [--minutes 50] [--network conv] [--width 16] [--threads 2] [--again]
+    ./dev bench stacked_mnist [--seeds 3] [--first 0] [--minutes 50] [--network conv] [--width 16]
+                              [--threads 2] [--again]
 
 The protocol of Srivastava et al. 2017, "VEEGAN", and of Lin, Khetan, Fanti and Oh 2018, "PacGAN": three
 random digits as the channels of one picture, 128,000 of them drawn from train and test together; 26,000
