@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator
 
 from _conditions import caption_rows, emoji_rows, fill_rows, joint_rows, label_rows
 from _figures import Row, grouped, mean, spread, values
-from _games import game_rows, mixture_rows, stacked_rows
+from _games import fashion_rows, game_rows, mixture_rows, stacked_rows
 from _record import ROOT, Line, newest
 
 README = ROOT / "README.md"
@@ -227,6 +227,7 @@ ROWS: dict[str, Callable[[list[Line]], Iterator[Row]]] = {
     "gan_throughput": game_rows,
     "ring_grid": mixture_rows,
     "stacked_mnist": stacked_rows,
+    "fashion_gan": fashion_rows,
     "injection": injection_rows,
     "dynamic_mnist": lambda lines: nll_rows(
         "dynamic MNIST under its labels, 784-200-200-50", "≤ 82.6 (K = 1), shortened schedule", lines
