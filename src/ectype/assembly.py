@@ -173,7 +173,7 @@ def assemble(spec: Mapping[str, Any], kind: Kind, conditions: Mapping[str, Kind]
     """The model that a complete spec describes, with weights from the process's generator."""
     parts = _parts(spec)
     family, latent = find("models", spec["model"]), spec["latent"]
-    options = {**family.usual, **kind.usual, **checked(parts, spec["options"])}
+    options = {**family.usual.get(spec["network"], {}), **kind.usual, **checked(parts, spec["options"])}
 
     def make(part: str, *arguments: object, **wired: object) -> Any:
         takes = options_of(parts[part])

@@ -35,7 +35,8 @@ def described(run: Run) -> dict[str, Any]:
     if not run.spec.get("network"):
         raise UsageError("only a model made by build() can be inverted: this run has no description")
     takes = options_of(find("networks", run.spec["network"]).Encoder)
-    options = {**find("models", run.spec["model"]).usual, **run.spec["options"]}
+    usual = find("models", run.spec["model"]).usual.get(run.spec["network"], {})
+    options = {**usual, **run.spec["options"]}
     return {"network": run.spec["network"], "options": {k: v for k, v in options.items() if k in takes}}
 
 

@@ -93,8 +93,8 @@ class Model(nn.Module, ABC):
     remark: str = ""
     """What to know before training it on this data, in one line; or nothing."""
 
-    usual: ClassVar[Mapping[str, Any]] = {}
-    """Options of the parts that the family prefers when the user names none."""
+    usual: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
+    """By network, the options of the parts that the family prefers when the user names none."""
 
     default_rate: float = 1e-3
     """Learning rate when the user names none."""
