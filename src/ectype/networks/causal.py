@@ -154,7 +154,7 @@ class Decoder(nn.Module):
     def written(
         self, x: Tensor, first: Tensor, past: Sequence[Tensor], context: Context | None
     ) -> tuple[Tensor, list[Tensor]]:
-        """Symbols (B, T) after what each layer saw before (B, C, before) to what it knows then and the same."""
+        """Symbols (B, T) after what each layer saw (B, C, before) to what it knows then, and the same."""
         h = self.embedding(x) + first.unsqueeze(1)
         kept = []
         for layer, before in zip(_each(self.layers), past, strict=True):
