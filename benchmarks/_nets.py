@@ -13,8 +13,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from ectype.likelihoods.written import Writer, delayed
 from ectype.models.critic import Critic
 from ectype.networks.blocks import Conv2d
+from ectype.networks.recurrent import embedded_in
 
 MLP_LATENT, CONV_LATENT, HIDDEN = 40, 16, 400
 
@@ -123,6 +125,68 @@ class DcganGenerator(nn.Module):
         h = (z @ weight).view(-1, 4, 4, 256).permute(0, 3, 1, 2) + self.first.bias.view(1, -1, 1, 1)
         out: Tensor = self.layers(h)
         return out
+
+
+class SentenceEncoder(nn.Module):
+    """Sentence-VAE's reader: x (B, T) of symbols by way of a GRU's last state to (B, 2 * latent)."""
+
+    def __init__(self, embedding: nn.Embedding, units: int, latent: int) -> None:
+        super().__init__()
+        self.embedding = embedding
+        self.gru = nn.GRU(embedding.embedding_dim, units, batch_first=True)
+        self.out = nn.Linear(units, 2 * latent)
+
+    def forward(self, x: Tensor, context: Any = None, seen: Any = None) -> Tensor:
+        embedded, mask = embedded_in(self.embedding, x)
+        # what comes after a text's end changes nothing before it, so that nothing has to be packed
+        at = (mask.sum(1) - 1).view(-1, 1, 1).expand(-1, 1, self.gru.hidden_size)
+        h: Tensor = self.out(self.gru(embedded)[0].gather(1, at).squeeze(1))
+        return h
+
+
+class SentenceDecoder(nn.Module):
+    """Sentence-VAE's writer: z (B, latent) is a GRU's first state; half of what it reads is silenced."""
+
+    writes = True
+
+    def __init__(self, embedding: nn.Embedding, units: int, latent: int) -> None:
+        super().__init__()
+        self.embedding = embedding
+        self.dropout = nn.Dropout(0.5)
+        self.tail = nn.Linear(latent, units)
+        self.gru = nn.GRU(embedding.embedding_dim, units, batch_first=True)
+        self.head = nn.Linear(units, embedding.num_embeddings)
+
+    def forward(self, z: Tensor, context: Any = None) -> Writer:
+        return SentenceWriting(self, self.tail(z))
+
+
+class SentenceWriting(Writer):
+    """Texts by a `SentenceDecoder` from a first state (B, C)."""
+
+    def __init__(self, network: SentenceDecoder, first: Tensor) -> None:
+        super().__init__(len(first), first.device)
+        self.network = network
+        self.first = first
+
+    def states(self, x: Tensor) -> Tensor:
+        embedded = self.network.dropout(self.network.embedding(delayed(x)))
+        states: Tensor = self.network.gru(embedded, self.start())[0]
+        return states
+
+    def read(self, states: Tensor) -> Tensor:
+        logits: Tensor = self.network.head(states)
+        return logits
+
+    def start(self) -> Tensor:
+        return self.first.unsqueeze(0)
+
+    def step(self, symbol: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
+        states, state = self.network.gru(self.network.embedding(symbol).unsqueeze(1), state)
+        return self.read(states.squeeze(1)), state
+
+    def taken(self, state: Tensor, rows: Tensor) -> Tensor:
+        return state[:, rows].contiguous()
 
 
 CASES_OF_TWO = {"dcgan": (DcganCritic, DcganGenerator)}

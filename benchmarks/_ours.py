@@ -9,17 +9,22 @@ from typing import Any
 
 import numpy as np
 import torch
-from _nets import CASES, CASES_OF_TWO
+from _nets import CASES, CASES_OF_TWO, SentenceDecoder, SentenceEncoder
 from _record import versions
-from _sources import Array, static_mnist
+from _sources import Array, folder, static_mnist
+from torch import nn
 
+from ectype.assembly import build
 from ectype.data.data import Data
+from ectype.data.reading import read
 from ectype.data.store import Resident
 from ectype.hardware import has_bf16
 from ectype.kinds.image import Image
 from ectype.likelihoods.bernoulli import Bernoulli
+from ectype.likelihoods.categorical import Categorical
 from ectype.likelihoods.point import Point
 from ectype.metrics.bounds import bounds
+from ectype.models import Model
 from ectype.models.gan import GAN
 from ectype.models.vae import VAE
 from ectype.priors.normal import StandardNormal
@@ -123,7 +128,66 @@ def game(case: str, steps: int, batch: int) -> Figures:
     return {"ms_per_step": round(1000 * seconds / steps, 3), "steps": steps, "parameters": count}
 
 
-TASKS = {"game": game, "train": train, "weights": weights, "score": score}
+def captions() -> Data:
+    """COCO captions by words."""
+    return read(folder("coco_captions_texygen") / "image_coco.txt", kind="words", seed=0)
+
+
+def texts(path: str, items: int) -> Figures:
+    """Write the first train captions as numbers, so that both sides read the same symbols."""
+    data = captions()
+    x = data.batch(data.splits["train"][:items]).x
+    np.savez(path, texts=x.numpy(), vocabulary=data.kind.shape.vocabulary)
+    return {"items": len(x), "vocabulary": data.kind.shape.vocabulary}
+
+
+def sentence_model(case: str, data: Data, sizes: dict[str, int]) -> Model:
+    """The peer's network in ectype's VAE, or ectype's own of as many units."""
+    torch.manual_seed(0)
+    units, latent = sizes["hidden_size"], sizes["latent_size"]
+    if case == "own":
+        return build("vae", data, units=units, latent=latent, seed=0)
+    shape = data.kind.shape
+    embedding = nn.Embedding(shape.vocabulary, sizes["embedding_size"])
+    parts = (cls(embedding, units, latent) for cls in (SentenceEncoder, SentenceDecoder))
+    return VAE(*parts, Categorical(shape), StandardNormal(latent, shape), warmup=0.5)
+
+
+def sentences(case: str, path: str, steps: int, batch: int, rate: float, **sizes: int) -> Figures:
+    """Milliseconds per step, by the clock and by the processor; `path` is the other side's."""
+    data = captions()
+    model = sentence_model(case, data, sizes)
+    precision = "bf16" if has_bf16(CPU) else "fp32"
+    session = Session(model, data, Settings(batch, rate, 0.0, 0.0, 0.0, 0.0, 0, precision, None, 0), CPU)
+    session.begin(steps + 3, None, None)
+    for _ in range(3):
+        session.step()
+    began, worked = time.perf_counter(), time.process_time()
+    for _ in range(steps):
+        session.step()
+    seconds, cpu = time.perf_counter() - began, time.process_time() - worked
+    return {
+        "ms_per_step": round(1000 * seconds / steps, 2),
+        "cpu_ms_per_step": round(1000 * cpu / steps, 2),
+        "symbols_per_step": round(batch * symbols_each(data), 1),
+        "steps": steps,
+        "parameters": sum(p.numel() for p in model.parameters() if p.requires_grad),
+    }
+
+
+def symbols_each(data: Data) -> float:
+    """Symbols of a train text, its end among them, on average."""
+    return float((data.batch(data.splits["train"]).x != 0).sum(1).double().mean())
+
+
+TASKS = {
+    "game": game,
+    "sentences": sentences,
+    "texts": texts,
+    "train": train,
+    "weights": weights,
+    "score": score,
+}
 
 if __name__ == "__main__":
     settings = json.loads(sys.argv[2])

@@ -6,6 +6,8 @@ The peer lives in an environment of its own, so that neither side sees the other
     /tmp/peer/venv/bin/pip install torch==2.13.0 pythae==0.1.2
     /tmp/peer/venv/bin/pip install --no-deps torchgan==0.1.0
     ECTYPE_PEER_PYTHON=/tmp/peer/venv/bin/python        (the default)
+    git clone https://github.com/timbmg/Sentence-VAE /tmp/peer/Sentence-VAE
+    ECTYPE_SENTENCE_VAE=/tmp/peer/Sentence-VAE          (the default)
 """
 
 from __future__ import annotations
@@ -18,7 +20,12 @@ from pathlib import Path
 from typing import Any
 
 HERE = Path(__file__).resolve().parent
-SCRIPTS = {"ectype": "_ours.py", "pythae": "peer_pythae.py", "torchgan": "peer_torchgan.py"}
+SCRIPTS = {
+    "ectype": "_ours.py",
+    "pythae": "peer_pythae.py",
+    "sentence-vae": "peer_sentence_vae.py",
+    "torchgan": "peer_torchgan.py",
+}
 
 
 def python_of(side: str) -> str:

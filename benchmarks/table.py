@@ -57,6 +57,25 @@ def throughput_rows(lines: list[Line]) -> Iterator[Row]:
                 )
 
 
+def sentence_rows(lines: list[Line]) -> Iterator[Row]:
+    """Symbols per second of processor time in training a VAE of sentences, against the peer's."""
+    speeds = {
+        str(side): [
+            1000 * line["figures"]["symbols_per_step"] / line["figures"]["cpu_ms_per_step"] for line in some
+        ]
+        for (side,), some in grouped(lines, "side").items()
+    }
+    peer = speeds.pop("Sentence-VAE", None)
+    for side, ours in speeds.items():
+        if peer:
+            ratio = statistics.median(ours) / statistics.median(peer)
+            yield (
+                f"GRU-VAE of sentences against Sentence-VAE's published loop{side.removeprefix('ectype')}",
+                "≥ 2 × symbols/s",
+                f"**{ratio:.2f} ×**: {spread(ours, 0)} against {spread(peer, 0)} symbols per CPU-second",
+            )
+
+
 def scoring_rows(lines: list[Line]) -> Iterator[Row]:
     """Seconds for the bound of 10,000 items against the peer's."""
     for (threads,), group in grouped(lines, "threads").items():
@@ -216,6 +235,7 @@ ROWS: dict[str, Callable[[list[Line]], Iterator[Row]]] = {
     "mnist_mlp": lambda lines: nll_rows("static MNIST, VAE 784-400-40", "≤ 89.9 in ≤ 6 min", lines),
     "mnist_conv": lambda lines: nll_rows("static MNIST, conv VAE, flow prior", "≤ 85.0 in 30 CPU-min", lines),
     "throughput": throughput_rows,
+    "sentence_throughput": sentence_rows,
     "scoring": scoring_rows,
     "series": series_rows,
     "names": name_rows,

@@ -146,10 +146,23 @@ def test_gaps_are_not_seen(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("header", "rows", "options", "why"),
     [
-        ("a,b", ["1,2", "x,3", "2,4"], {}, "column 'a' has 1 cells that are no numbers"),
+        (
+            "a,b",
+            ["1,2", "", "x,3", "2,4"],
+            {},
+            r"column 'a' has 1 cells that are no numbers \('x' in row 4\); leave empty what is missing",
+        ),
         ("a,b", ["1,", "2,", "3,"], {}, "the column 'b' is empty throughout"),
         ("time,a", ["1,2", "1,3", "2,4"], {}, "rows 2 and 3 have the same time"),
         ("time,a", ["1,2", "soon,3", "2,4"], {}, "'soon' in row 3 of 'time' is no time"),
+        (
+            "time,a",
+            ["1,2", ",3", "2,4"],
+            {},
+            "the empty cell in row 3 of 'time' is no time: write numbers or",
+        ),
+        ("id,t,a", ["x,1,2", "x,1,3", "y,1,4"], {}, "rows 2 and 3 have the same time of series 'x'"),
+        ("id,a", [",1", ",2"], {}, "no row says in 'id' which series it is of"),
         ("a", ["x", "y"], {}, "no column holds numbers"),
         ("a", ["1", "2"], {"by": "unit"}, "there is no column 'unit'"),
         ("a,b", ["1,2"], {"window": 4}, "no series has 4 steps; choose a smaller window"),
@@ -162,6 +175,31 @@ def test_bad_tables_are_refused(
     path = table(tmp_path / "bad.csv", header, *rows)
     with pytest.raises(DataError, match=why):
         ec.read(str(path), kind="series", **options)
+
+
+def test_what_a_row_lacks_is_missing(tmp_path: Path) -> None:
+    data = ec.read(
+        str(table(tmp_path / "ragged.csv", "a,b", *["1,2", "3", "4,5"] * 9)), kind="series", window=3
+    )
+    seen = data.batch(data.splits["all"]).seen
+    assert seen is not None and bool(seen[:, 0].all())
+    assert bool(((~seen[:, 1]).sum(1) == 1).all())
+
+
+def test_a_column_may_be_empty_in_one_file_but_not_in_all(tmp_path: Path) -> None:
+    for i in range(6):
+        table(tmp_path / f"{i}.csv", "a,b", *(f"{i},{'' if i else k}" for k in range(4)))
+    data = ec.read(str(tmp_path), kind="series", window=2)
+    seen = data.batch(data.splits["all"]).seen
+    assert seen is not None and 0 < int(seen[:, 1].sum()) < int(seen[:, 0].sum())
+    table(tmp_path / "0.csv", "a,b", "0,", "0,")
+    with pytest.raises(DataError, match="the column 'b' is empty throughout; take it out"):
+        ec.read(str(tmp_path), kind="series")
+
+
+def test_a_column_that_train_knows_nothing_of_is_named() -> None:
+    with pytest.raises(DataError, match="'b' holds no number in the series to learn from: leave it out"):
+        Series.fit(np.stack([np.ones((2, 4)), np.full((2, 4), np.nan)], 1), ["a", "b"])
 
 
 def test_options_of_series_are_for_series() -> None:

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from PIL import Image as Pillow
 
 from ectype.errors import DataError, ModelFileError, OutputError, UsageError
-from ectype.kinds.lettering import LINE, font_for, lettered
+from ectype.kinds.lettering import LINE, font_for, lettered, letters
 from ectype.kinds.text import END, PADDING, Text
 from ectype.shapes import Tokens
 
@@ -138,3 +138,19 @@ def test_a_sheet_can_be_read() -> None:
     for text in ("床", "\U000f1234"):  # a font here has it, or its number is shown: never an empty cell
         assert (np.asarray(lettered([text]).convert("L")) < 100).any()
     assert font_for("\U000f1234")[1] == {"\U000f1234"}
+    assert font_for("a\u200d\u200fb")[1] == set()  # joiners and directions are not drawn
+
+
+@pytest.mark.parametrize(
+    ("word", "parts"),
+    [
+        ("ที่นี่", ["ที่", "นี่"]),  # Thai vowels and tones stand above their consonant
+        ("क्षत्रिय", ["क्ष", "त्रि", "य"]),  # Hindi consonants without a vowel join the next
+        ("مُحَمَّد", ["مُ", "حَ", "مَّ", "د"]),
+        ("e\u0301té", ["e\u0301", "t", "é"]),
+        ("床前", ["床", "前"]),
+        ("👩\u200d🚀!", ["👩\u200d🚀", "!"]),
+    ],
+)
+def test_a_line_breaks_between_letters_and_not_before_a_mark(word: str, parts: list[str]) -> None:
+    assert letters(word) == parts

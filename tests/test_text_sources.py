@@ -138,6 +138,26 @@ def test_official_splits_of_documents_are_kept(tmp_path: Path) -> None:
     assert sorted(items(read(tmp_path), "test")) == sorted(POEMS[:3])
 
 
+def test_equal_texts_in_two_official_splits_are_noted(tmp_path: Path) -> None:
+    where = ["train"] * 12 + ["test"] * 3 + ["valid"] * 3
+    repeated = [*POEMS[:12], POEMS[0].upper(), POEMS[1], POEMS[14], POEMS[14], POEMS[16], POEMS[2]]
+    table = [{"text": text, "split": split} for text, split in zip(repeated, where, strict=True)]
+    told = "1 of 3 items of test are in train too, 1 of 3 items of select are in train too, 1 of 3 items of"
+    assert f"{told} test are in select too: its own splits are kept" in " ".join(
+        read(rows(tmp_path / "poems.jsonl", table)).notes
+    )
+    table = [{"text": text, "split": split} for text, split in zip(POEMS, where, strict=True)]
+    assert not read(rows(tmp_path / "poems.jsonl", table)).notes
+
+
+def test_official_splits_that_share_items_are_no_error_under_split_by(tmp_path: Path) -> None:
+    where = ["train"] * 12 + ["test"] * 3 + ["valid"] * 3
+    bodies = [*POEMS[:17], POEMS[0]]
+    table = [{"text": t, "split": split, "poet": split} for t, split in zip(bodies, where, strict=True)]
+    data = read(rows(tmp_path / "poems.jsonl", table), split_by="poet")
+    assert "1 of 3 items of select are in train too" in " ".join(data.notes)
+
+
 def test_a_list_of_texts_is_a_source() -> None:
     data = read((POEMS, {"n": list(range(len(POEMS)))}), kind="bytes", given="n:number")
     assert items(data) == POEMS and kind_of(data).unit == "bytes"

@@ -10,7 +10,7 @@ import torch
 
 from ectype.assembly import build
 from ectype.data.fitted import read_with
-from ectype.data.reading import read
+from ectype.data.reading import read, reread
 from ectype.errors import DataError, UsageError
 from ectype.jobs.decoding import items, latents
 from ectype.jobs.encode import encode
@@ -64,6 +64,15 @@ def test_windows_are_cut_from_one_stream(lines: Path) -> None:
     parts = [data.splits[name] for name in ("train", "select", "test")]
     assert torch.equal(torch.cat(parts), data.splits["all"])  # where they stand
     assert data.batch([0]).seen.all()  # type: ignore[union-attr]
+
+
+def test_a_run_cuts_a_text_as_training_did(lines: Path, tmp_path: Path) -> None:
+    data = read(lines, window=10)
+    pieces = data.items(data.splits["all"])
+    for again in (reread(data.source), read_with(lines, data.kind, trained=data.source)):
+        assert again.items(again.splits["all"]) == pieces
+    with pytest.raises(DataError, match="a text of 3 symbols, and pieces are of 10: name a longer one"):
+        read_with(_file(tmp_path, pieces[0][:3]), data.kind, trained=data.source)
 
 
 def test_what_is_no_text_is_refused(tmp_path: Path, lines: Path) -> None:

@@ -64,6 +64,18 @@ def texts(n: int = 3) -> Tensor:
     return x
 
 
+@torch.no_grad()
+def test_no_logits_are_made_of_padding(monkeypatch: pytest.MonkeyPatch) -> None:
+    p, x, asked = written("recurrent"), texts(), []
+    whole, read = p.log_prob(x), p.writer.read
+    monkeypatch.setattr(p.writer, "read", lambda states: asked.append(states.shape) or read(states))
+    assert torch.equal(p.log_prob(x), whole) and asked == [(int((x != 0).sum()), 8)]
+    assert not p.log_prob(torch.zeros_like(x)).any()
+    logits = p.writer.logits(x)[..., 1:]
+    each = torch.log_softmax(logits, -1).gather(2, (x - 1).clamp(min=0).unsqueeze(2)).squeeze(2)
+    torch.testing.assert_close(whole, torch.where(x != 0, each, 0.0))
+
+
 @over_networks
 @torch.no_grad()
 def test_what_comes_later_changes_nothing_before(name: str) -> None:

@@ -13,7 +13,6 @@ into a block of another split is left out.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +20,7 @@ import numpy as np
 
 from ectype.data.found import SPLITS, Found
 from ectype.data.tables import Table, is_table, read_table
+from ectype.data.timing import moments_of, number, ordered
 from ectype.errors import DataError, UsageError, did_you_mean
 from ectype.noise import mix
 
@@ -87,11 +87,14 @@ def _of_table(table: Table, where: str, *, by: str | None, time: str | None) -> 
         if key is not None:
             groups.setdefault(str(key), []).append(i)
     lost = len(table) - sum(map(len, groups.values()))
+    if not groups:
+        raise DataError(f"{where}: no row says in '{by}' which series it is of")
     if time is not None:
-        moments = _moments(table.columns[time], time, where)
-        groups = {key: _ordered(at, moments, key, where, by) for key, at in groups.items()}
+        moments = moments_of(table, time, where)
+        groups = {key: ordered(table, at, moments, key, where, by) for key, at in groups.items()}
     found = Found(features=names)
     rows = [values[at] for at in groups.values()]
+    _refuse_empty(names, rows, where)
     if lost:
         found.notes.append(f"{lost} rows without '{by}' were left out")
     if by is None:
@@ -119,21 +122,23 @@ def _column(table: Table, asked: str | None, usual: Sequence[str], where: str) -
 
 
 def _features(table: Table, keys: set[str | None], where: str) -> tuple[list[str], list[str]]:
-    """Names of the columns of numbers and of those without any; a few cells that are none are an error."""
+    """Names of the columns of numbers and of those without any; a few cells that are none are an error.
+
+    An empty column is one of numbers that are all missing.
+    """
     names, texts = [], []
     for name, column in table.columns.items():
         if name in keys:
             continue
         known = [i for i, value in enumerate(column) if value is not None]
-        wrong = [i for i in known if np.isnan(_number(column[i]))]
-        if not known:
-            raise DataError(f"{where}: the column '{name}' is empty throughout; take it out")
-        if len(wrong) == len(known):
+        wrong = [i for i in known if np.isnan(number(column[i]))]
+        if known and len(wrong) == len(known):
             texts.append(name)
         elif wrong:
-            cell = f"{column[wrong[0]]!r} in row {wrong[0] + 2}"
+            cell = f"{column[wrong[0]]!r} in row {table.lines[wrong[0]]}"
             raise DataError(
-                f"{where}: the column '{name}' has {len(wrong)} cells that are no numbers ({cell})"
+                f"{where}: the column '{name}' has {len(wrong)} cells that are no numbers ({cell}); "
+                "leave empty what is missing"
             )
         else:
             names.append(name)
@@ -142,45 +147,15 @@ def _features(table: Table, keys: set[str | None], where: str) -> tuple[list[str
     return names, texts
 
 
-def _number(value: Any) -> float:
-    try:
-        return float(value)
-    except (TypeError, ValueError):
-        return float("nan")
+def _refuse_empty(names: Sequence[str], rows: Sequence[Array], where: str) -> None:
+    """Raise DataError where a column has no number in any of the series (T, C)."""
+    for i, name in enumerate(names):
+        if all(np.isnan(row[:, i]).all() for row in rows):
+            raise DataError(f"{where}: the column '{name}' is empty throughout; take it out")
 
 
 def _numbers(column: Sequence[Any]) -> Array:
-    return np.array([np.nan if value is None else _number(value) for value in column], np.float32)
-
-
-def _moments(column: Sequence[Any], name: str, where: str) -> list[float]:
-    """Times as numbers: what they say, or seconds of a date."""
-    found = []
-    for i, value in enumerate(column):
-        moment = _number(value)
-        if np.isnan(moment) and isinstance(value, str):
-            try:
-                moment = datetime.fromisoformat(value).timestamp()
-            except ValueError:
-                moment = float("nan")
-        if np.isnan(moment):
-            raise DataError(
-                f"{where}: {value!r} in row {i + 2} of '{name}' is no time: write numbers or dates such as "
-                "2024-05-31 or 2024-05-31T12:00"
-            )
-        found.append(moment)
-    return found
-
-
-def _ordered(at: list[int], moments: list[float], key: str, where: str, by: str | None) -> list[int]:
-    order = sorted(at, key=moments.__getitem__)
-    for one, other in zip(order, order[1:], strict=False):
-        if moments[one] == moments[other]:
-            which = (
-                f" of series '{key}'" if by else "; a column that tells several series apart is named with by"
-            )
-            raise DataError(f"{where}: rows {one + 2} and {other + 2} have the same time{which}")
-    return order
+    return np.array([np.nan if value is None else number(value) for value in column], np.float32)
 
 
 def _of_folder(path: Path, time: str | None) -> Whole:
@@ -197,10 +172,11 @@ def _of_folder(path: Path, time: str | None) -> Whole:
         columns = own
         values = np.stack([_numbers(table.columns[name]) for name in own], 1)
         if when is not None:
-            moments = _moments(table.columns[when], when, str(file))
-            values = values[_ordered(list(range(len(values))), moments, file.stem, str(file), "file")]
+            moments = moments_of(table, when, str(file))
+            values = values[ordered(table, list(range(len(values))), moments, file.stem, str(file), "file")]
         rows.append(values)
         names.append(str(file.relative_to(path).with_suffix("")))
+    _refuse_empty(columns or [], rows, str(path))
     found = Found(features=columns)
     found.names = [Path(name).name for name in names]
     if any("/" in name or "\\" in name for name in names):

@@ -9,7 +9,7 @@ whole as well.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -38,10 +38,14 @@ def digests(parts: Iterable[Array], seed: int) -> Array:
 def splits_of(found: Found, hashes: Array, seed: int, where: str) -> dict[str, Tensor]:
     """The splits of what was found, whose items have these hashes (N,); its groups stay whole.
 
+    Splits of its own that share items are kept, and noted.
+
     Raises DataError for fewer than three groups, and for official splits that part a group.
     """
     if found.groups is None:
-        return split(hashes, found.split, found.notes)
+        parts = split(hashes, found.split, found.notes)
+        found.notes += shared(hashes, parts) if found.split else []
+        return parts
     notes: list[str] = []
     parts = split(bound(hashes, found.groups, seed), found.split, notes)
     if notes:
@@ -57,7 +61,26 @@ def splits_of(found: Found, hashes: Array, seed: int, where: str) -> dict[str, T
             f"{where}: has splits of its own, and they part {len(parted)} groups, such as "
             f"'{sorted(map(str, parted))[0]}'; leave split_by out"
         )
+    found.notes += shared(hashes, parts) if found.split else []
     return parts
+
+
+def shared(hashes: Array, parts: Mapping[str, Tensor]) -> list[str]:
+    """A sentence about items that are equal and in two splits; none where there are none.
+
+    Arguments:
+        hashes: (N,) of the items' content.
+        parts: items' numbers by split.
+    """
+    own = {name: hashes[parts[name].numpy()] for name in SPLITS}
+    counts = []
+    for name, other in (("test", "train"), ("select", "train"), ("test", "select")):
+        twice = int(np.isin(own[name], own[other]).sum())
+        if twice:
+            counts.append(f"{twice:,} of {len(own[name]):,} items of {name} are in {other} too")
+    return (
+        [f"{', '.join(counts)}: its own splits are kept, and numbers on such items flatter"] if counts else []
+    )
 
 
 def bound(hashes: Array, groups: Sequence[str | None], seed: int) -> Array:

@@ -41,10 +41,12 @@ class Table:
     Arguments:
         path: of the file.
         columns: by name, one value per row: str, int, float, list or dict, None where it is missing.
+        lines: where each row stands, for messages: its line in the file, in json its place in the list.
     """
 
     path: Path
     columns: dict[str, list[Any]]
+    lines: Sequence[int]
 
     def __len__(self) -> int:
         return len(next(iter(self.columns.values()), []))
@@ -74,10 +76,11 @@ def table_of(path: Path, raw: bytes) -> Table:
     """All rows of a file's bytes; `path` names it and says of which sort it is."""
     text = decoded(raw, path)
     ending = path.suffix.lower()
-    columns = _cells(path, text) if ending in (".csv", ".tsv") else _objects(path, text, ending == ".jsonl")
+    read = _cells if ending in (".csv", ".tsv") else _objects
+    columns, lines = read(path, text)
     if not columns or not len(next(iter(columns.values()))):
         raise DataError(f"{path}: holds no rows")
-    return Table(path, columns)
+    return Table(path, columns, lines)
 
 
 def typed(values: Sequence[Any]) -> Column:
@@ -97,27 +100,28 @@ def _plain(value: Any) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
-def _cells(path: Path, text: str) -> dict[str, list[Any]]:
+def _cells(path: Path, text: str) -> tuple[dict[str, list[Any]], list[int]]:
     # not splitlines: a cell may hold characters that Unicode counts as ends of a line
-    lines = io.StringIO(text)
-    header = lines.readline()
-    lines.seek(0)
+    file = io.StringIO(text)
+    header = file.readline()
+    file.seek(0)
     mark = "\t" if path.suffix.lower() == ".tsv" else max(",;\t", key=header.count)
-    reader = csv.reader(lines, delimiter=mark)
+    reader = csv.reader(file, delimiter=mark)
     try:
         names = [name.strip() for name in next(reader, [])]
         if len(set(names)) != len(names) or "" in names:
             raise DataError(f"{path}: the first line names no columns, or one of them twice: {names[:20]}")
-        rows = []
+        rows, lines = [], []
         for row in reader:
             if len(row) > len(names):
                 count = f"{len(row)} cells where the header has {len(names)}"
                 raise DataError(f"{path}: line {reader.line_num} has {count}; put quotes around the text")
             if any(row):
                 rows.append([cell.strip() for cell in row] + [""] * (len(names) - len(row)))
+                lines.append(reader.line_num)
     except csv.Error as error:
         raise DataError(f"{path}: line {reader.line_num} is no row ({error})") from None
-    return {name: _numbered([row[i] for row in rows]) for i, name in enumerate(names)}
+    return {name: _numbered([row[i] for row in rows]) for i, name in enumerate(names)}, lines
 
 
 def _numbered(cells: list[str]) -> list[Any]:
@@ -131,19 +135,25 @@ def _numbered(cells: list[str]) -> list[Any]:
     return [cell or None for cell in cells]
 
 
-def _objects(path: Path, text: str, lines: bool) -> dict[str, list[Any]]:
-    rows = list(_lines(path, text)) if lines else _loaded(path, text, "the file")
+def _objects(path: Path, text: str) -> tuple[dict[str, list[Any]], list[int]]:
+    if path.suffix.lower() == ".jsonl":
+        pairs = list(_lines(path, text))
+        lines, rows = [line for line, _ in pairs], [row for _, row in pairs]
+    else:
+        rows = _loaded(path, text, "the file")
+        lines = list(range(1, len(rows) + 1)) if isinstance(rows, list) else []
     if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
         raise DataError(f'{path}: a list of objects is a table, such as [{{"file": "a.png"}}]')
     names = list(dict.fromkeys(name for row in rows for name in row))
-    return {name: [_checked(path, i, row.get(name)) for i, row in enumerate(rows)] for name in names}
+    places = list(zip(lines, rows, strict=True))
+    return {name: [_checked(path, i, row.get(name)) for i, row in places] for name in names}, lines
 
 
-def _lines(path: Path, text: str) -> Iterator[Any]:
+def _lines(path: Path, text: str) -> Iterator[tuple[int, Any]]:
     # not splitlines: a text in JSON may hold characters that Unicode counts as ends of a line
     for number, line in enumerate(text.split("\n"), 1):
         if line.strip():
-            yield _loaded(path, line, f"line {number}")
+            yield number, _loaded(path, line, f"line {number}")
 
 
 def _loaded(path: Path, text: str, what: str) -> Any:
@@ -157,10 +167,8 @@ def _checked(path: Path, row: int, value: Any) -> Any:
     """A value as it is; None for NaN and an empty text. Raises DataError for one too long, or broken."""
     if isinstance(value, str):
         if len(value) > LONGEST:
-            raise DataError(f"{path}: row {row + 1} has a text of {len(value):,} characters; shorten it")
+            raise DataError(f"{path}: row {row} has a text of {len(value):,} characters; shorten it")
         if not value.isascii() and _SURROGATE.search(value):
-            raise DataError(
-                f"{path}: row {row + 1} has half of a surrogate pair, which is no text: correct it"
-            )
+            raise DataError(f"{path}: row {row} has half of a surrogate pair, which is no text: correct it")
         return value.strip() or None
     return None if isinstance(value, float) and value != value else value

@@ -177,6 +177,8 @@ def _pieces(kind: Text, text: str, *, endless: bool) -> list[Array]:
     numbers = kind.numbered(text)
     size = kind.length
     stop = len(numbers) // size * size if endless else len(numbers)
+    if not stop:
+        raise DataError(f"a text of {len(numbers):,} symbols, and pieces are of {size:,}: name a longer one")
     return [kind.row(numbers[start : start + size]) for start in range(0, stop, size)]
 
 

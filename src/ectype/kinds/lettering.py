@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Sequence
 
 from PIL import Image as Pillow
@@ -17,8 +18,16 @@ FONTS = (
     "msyh.ttc",
     "PingFang.ttc",
     "Arial Unicode.ttf",
+    "FreeSerif.ttf",
+    "NotoSansDevanagari-Regular.ttf",
+    "Lohit-Devanagari.ttf",
+    "Nirmala.ttf",
+    "NotoSansThai-Regular.ttf",
+    "Garuda.ttf",
+    "LeelawUI.ttf",
 )
 """Tried by name, in this order, where Pillow's own font lacks a character."""
+_JOINER, _VIRAMA = "\u200d", 9
 _NEVER = "\uffff"  # no font has it, so it is drawn as what stands for a missing character
 
 
@@ -46,7 +55,8 @@ def lettered(texts: Sequence[str], columns: int = 4) -> Pillow.Image:
 
 def font_for(text: str) -> tuple[Font, set[str]]:
     """The first font that has all characters, else the one that lacks fewest, and what it lacks."""
-    characters = {c for c in text if not c.isspace()}
+    # joiners and marks of direction are obeyed and not drawn
+    characters = {c for c in text if not c.isspace() and unicodedata.category(c) != "Cf"}
     best: tuple[Font, set[str]] | None = None
     for name in (None, *FONTS):
         try:
@@ -82,10 +92,23 @@ def _lines(text: str, font: Font) -> list[str]:
                 continue
             if lines[-1]:
                 lines.append("")
-            for character in word:  # a word may be wider than a line, and Chinese has no spaces
-                if lines[-1] and font.getlength(lines[-1] + character) > WIDTH:
+            for letter in letters(word):  # a word may be wider than a line, and Chinese has no spaces
+                if lines[-1] and font.getlength(lines[-1] + letter) > WIDTH:
                     lines.append("")
-                lines[-1] += character
+                lines[-1] += letter
         if len(lines) > LINES:
             break
     return lines if len(lines) <= LINES else [*lines[: LINES - 1], "…"]
+
+
+def letters(word: str) -> list[str]:
+    """A word's characters, each with the marks, vowel signs and joined letters that are drawn with it."""
+    found: list[str] = []
+    for character in word:
+        last = found[-1][-1] if found else " "
+        joined = _JOINER in (character, last) or unicodedata.combining(last) == _VIRAMA
+        if found and (joined or unicodedata.category(character).startswith("M")):
+            found[-1] += character
+        else:
+            found.append(character)
+    return found

@@ -72,8 +72,10 @@ class Series(Kind):
     def fit(cls, values: Array, names: Sequence[str] = (), *, varies: bool = False) -> Self:
         """Mean and deviation of what is seen in series (N, C, T); NaN is missing."""
         rows = values.astype(np.float64).transpose(1, 0, 2).reshape(values.shape[1], -1)
-        if np.isnan(rows).all(1).any():
-            raise DataError("a feature without any number: leave it out")
+        unknown = np.flatnonzero(np.isnan(rows).all(1))
+        if len(unknown):
+            which = f"'{names[unknown[0]]}'" if len(names) else f"feature {unknown[0]}"
+            raise DataError(f"{which} holds no number in the series to learn from: leave it out")
         std = np.nanstd(rows, 1)
         std = np.where(std > 1e-9 * np.maximum(1, np.nanmax(np.abs(rows), 1)), std, 1.0)
         return cls(np.nanmean(rows, 1).tolist(), std.tolist(), values.shape[2], names=names, varies=varies)

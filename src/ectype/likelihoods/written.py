@@ -1,7 +1,7 @@
 """Texts that are written symbol by symbol: p(x) = prod_t p(x_t | x_1, ..., x_(t-1)).
 
-    writer.logits(x)              what a text's own beginning says about each of its symbols, all at once
-    writer.step(symbol, state)    the same one symbol at a time, with a state that is carried along
+    writer.read(writer.states(x))    what a text's own beginning says about each of its symbols, all at once
+    writer.step(symbol, state)       the same one symbol at a time, with a state that is carried along
 
 Id 0 is padding and 1 the end. Nothing follows the end and padding is never written, so that how far a text
 is padded changes nothing. Before the first symbol stands the end of another text.
@@ -38,8 +38,16 @@ class Writer(ABC):
         self.device = device
 
     @abstractmethod
+    def states(self, x: Tensor) -> Tensor:
+        """Texts (B, T) to (B, T, C): at t what is known of x_1, ..., x_(t-1)."""
+
+    @abstractmethod
+    def read(self, states: Tensor) -> Tensor:
+        """States (..., C) to logits (..., V) of what follows."""
+
     def logits(self, x: Tensor) -> Tensor:
         """Texts (B, T) to (B, T, V): at t of what follows x_1, ..., x_(t-1)."""
+        return self.read(self.states(x))
 
     @abstractmethod
     def start(self) -> Any:
@@ -102,12 +110,15 @@ class WrittenDistribution(Distribution):
     def log_prob(self, x: Tensor) -> Tensor:
         """Texts (B, T) to (B, T), 0 where there is padding."""
         x = x.long()
-        there = (x != PADDING).any(0).nonzero()
-        steps = int(there[-1]) + 1 if len(there) else 1
-        x = x[:, :steps]
-        logits = self.writer.logits(x)[..., 1:].float()
-        nats = F.cross_entropy(logits.flatten(0, 1), x.flatten() - 1, ignore_index=-1, reduction="none")
-        return F.pad(-nats.view_as(x), (0, self.length - steps))
+        there = x != PADDING
+        last = there.any(0).nonzero()
+        steps = int(last[-1]) + 1 if len(last) else 1
+        x, there = x[:, :steps], there[:, :steps]
+        # V numbers for each symbol are most of the work with a large vocabulary: none for padding
+        logits = self.writer.read(self.writer.states(x)[there])[:, 1:].float()
+        nats = F.cross_entropy(logits, x[there] - 1, reduction="none")
+        known = nats.new_zeros(x.shape).masked_scatter(there, -nats)
+        return F.pad(known, (0, self.length - steps))
 
     def tempered(self, temperature: float = 1.0, nucleus: float = 1.0) -> WrittenDistribution:
         check_courage(temperature, nucleus)

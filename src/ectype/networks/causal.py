@@ -154,15 +154,14 @@ class Decoder(nn.Module):
     def written(
         self, x: Tensor, first: Tensor, past: Sequence[Tensor], context: Context | None
     ) -> tuple[Tensor, list[Tensor]]:
-        """Symbols (B, T) after what each layer saw before (B, C, before) to logits (B, T, V) and the same."""
+        """Symbols (B, T) after what each layer saw (B, C, before) to what it knows then, and the same."""
         h = self.embedding(x) + first.unsqueeze(1)
         kept = []
         for layer, before in zip(_each(self.layers), past, strict=True):
             seen = torch.cat([before.to(h.dtype), layer.seen(h).to(h.dtype)], 2)
             h = layer.added(h, seen, first)
             kept.append(seen[:, :, -layer.before :])
-        states = self.last(self.norm(h).transpose(1, 2), context).transpose(1, 2)
-        return self.head(states), kept
+        return self.last(self.norm(h).transpose(1, 2), context).transpose(1, 2), kept
 
 
 @final
@@ -175,17 +174,21 @@ class _Writing(Writer):
         self.first = first
         self.context = context
 
-    def logits(self, x: Tensor) -> Tensor:
+    def states(self, x: Tensor) -> Tensor:
         known = skipped(delayed(x), self.network.skip, self.network.training)
         return self.network.written(known, self.first, self.start(), self.context)[0]
+
+    def read(self, states: Tensor) -> Tensor:
+        logits: Tensor = self.network.head(states)
+        return logits
 
     def start(self) -> list[Tensor]:
         form = (self.items, self.network.width)
         return [self.first.new_zeros(*form, layer.before) for layer in _each(self.network.layers)]
 
     def step(self, symbol: Tensor, state: list[Tensor]) -> tuple[Tensor, list[Tensor]]:
-        logits, state = self.network.written(symbol.unsqueeze(1), self.first, state, self.context)
-        return logits.squeeze(1), state
+        states, state = self.network.written(symbol.unsqueeze(1), self.first, state, self.context)
+        return self.read(states.squeeze(1)), state
 
     def taken(self, state: list[Tensor], rows: Tensor) -> list[Tensor]:
         return [seen[rows] for seen in state]

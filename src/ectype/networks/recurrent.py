@@ -160,10 +160,10 @@ class Decoder(nn.Module):
         return _Writing(self, self.first(start, context), context)
 
     def written(self, embedded: Tensor, state: Tensor, context: Context | None) -> tuple[Tensor, Tensor]:
-        """Embedded symbols (B, T, C) after a state (layers, B, C) to logits (B, T, V) and the state after."""
+        """Embedded symbols (B, T, C) after a state (layers, B, C) to what it knows then, and the state."""
         states, state = self.gru(embedded, state)
         states = self.last(states.transpose(1, 2), context).transpose(1, 2)
-        return self.head(self.dropout(states)), state
+        return self.dropout(states), state
 
 
 @final
@@ -176,10 +176,14 @@ class _Writing(Writer):
         self.first = first
         self.context = context
 
-    def logits(self, x: Tensor) -> Tensor:
+    def states(self, x: Tensor) -> Tensor:
         known = skipped(delayed(x), self.network.skip, self.network.training)
         embedded = self.network.embedding(known) + self.first.unsqueeze(1)
         return self.network.written(embedded, self.start(), self.context)[0]
+
+    def read(self, states: Tensor) -> Tensor:
+        logits: Tensor = self.network.head(states)
+        return logits
 
     def start(self) -> Tensor:
         state = torch.tanh(self.network.state(self.first))
@@ -187,8 +191,8 @@ class _Writing(Writer):
 
     def step(self, symbol: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
         embedded = (self.network.embedding(symbol) + self.first).unsqueeze(1)
-        logits, state = self.network.written(embedded, state, self.context)
-        return logits.squeeze(1), state
+        states, state = self.network.written(embedded, state, self.context)
+        return self.read(states.squeeze(1)), state
 
     def taken(self, state: Tensor, rows: Tensor) -> Tensor:
         return state[:, rows].contiguous()

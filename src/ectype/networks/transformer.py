@@ -200,14 +200,14 @@ class Decoder(nn.Module):
     def written(
         self, x: Tensor, at: int, past: list[Past] | None, mask: Tensor | None, context: Context | None
     ) -> tuple[Tensor, list[Past]]:
-        """Symbols (B, T) from place `at` on, after a past, to logits (B, T, V) and the new past."""
+        """Symbols (B, T) from place `at` on, after a past, to what it knows then, and the new past."""
         h = self.embedding(x) + self.positions[at : at + x.shape[1]]
         kept = []
         for i, layer in enumerate(self.layers):
             h, grown = layer(h, mask, None if past is None else past[i], causal=mask is None and past is None)
             kept.append(grown)
         h = self.norm(h).transpose(1, 2)
-        return self.head(self.entrance(h, context).transpose(1, 2)), kept
+        return self.entrance(h, context).transpose(1, 2), kept
 
 
 @final
@@ -233,7 +233,7 @@ class _Writing(Writer):
             return None
         return [layer.remembered(self.memory) for layer in self.network.layers if isinstance(layer, Layer)]
 
-    def logits(self, x: Tensor) -> Tensor:
+    def states(self, x: Tensor) -> Tensor:
         known, steps = skipped(delayed(x), self.network.skip, self.network.training), x.shape[1]
         mask = None
         if self.there is not None:
@@ -241,6 +241,10 @@ class _Writing(Writer):
             seen = self.there[:, None, None, :].expand(-1, 1, steps, -1)
             mask = torch.cat([seen, causal.expand(len(x), 1, -1, -1)], 3)
         return self.network.written(known, 0, self._past(), mask, self.context)[0]
+
+    def read(self, states: Tensor) -> Tensor:
+        logits: Tensor = self.network.head(states)
+        return logits
 
     def start(self) -> tuple[int, list[Past] | None]:
         return 0, self._past()
@@ -253,10 +257,10 @@ class _Writing(Writer):
         if self.there is not None:
             mask = F.pad(self.there, (0, at + 1), value=True)[:, None, None, :]
         if past is None:  # with one symbol there is nothing later, and nothing before
-            logits, past = self.network.written(symbol.unsqueeze(1), at, None, None, self.context)
+            states, past = self.network.written(symbol.unsqueeze(1), at, None, None, self.context)
         else:
-            logits, past = self.network.written(symbol.unsqueeze(1), at, past, mask, self.context)
-        return logits.squeeze(1), (at + 1, past)
+            states, past = self.network.written(symbol.unsqueeze(1), at, past, mask, self.context)
+        return self.read(states.squeeze(1)), (at + 1, past)
 
     def taken(self, state: tuple[int, list[Past] | None], rows: Tensor) -> tuple[int, list[Past] | None]:
         at, past = state
