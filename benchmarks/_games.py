@@ -70,3 +70,25 @@ def stacked_rows(lines: list[Line]) -> Iterator[Row]:
             f"pictures: {some['floor_modes']}, {some['floor_kl']:.3f}; judge right "
             f"{100 * some['judge']:.1f} %); {minutes:.0f} min",
         )
+
+
+def made_name_rows(lines: list[Line]) -> Iterator[Row]:
+    """Names made by games and by what they have to stand beside."""
+    found = {line["key"]["case"]: line["figures"] for line in lines}
+    told = {
+        ("gan", "at 1.0"): "GAN, straight-through choices",
+        ("ae", "gan"): "latent GAN (autoencoder, prior gan)",
+        ("ae", "fitted"): "mixture fitted to the same codes",
+        **{("lm", f"at {t}"): f"language model at temperature {t}" for t in (0.5, 0.7, 1.0)},
+    }
+    for (case, side), what in told.items():
+        if case in found:
+            some = found[case][side]
+            yield (
+                f"names made, {what}",
+                "real ones: 0 % novel, all distinct, 5-gram "
+                f"{found['real']['forward']:.1f} / {found['real']['reverse']:.1f} nats",
+                f"novel {100 * some['novel']:.0f} %, distinct {100 * some['distinct']:.0f} %, 5-gram "
+                f"**{some['forward']:.1f} / {some['reverse']:.1f}** nats (of made / of test names); "
+                f"{max(found[case]['cpu'].values()) / 60:.1f} CPU-min",
+            )
