@@ -33,7 +33,7 @@ from ectype.training.loop import fit
 NAME = "text_gan"
 MADE, ORDER = 5000, 5
 CASES: dict[str, tuple[int, dict[str, Any]]] = {
-    "ae": (6000, {"units": 256, "prior": "gan"}),
+    "ae": (5000, {"units": 128, "prior": "gan"}),
     "lm": (3000, {"units": 256}),
     "gan": (7000, {}),
 }
