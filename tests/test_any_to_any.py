@@ -123,7 +123,7 @@ def trained(family: str, output: str, condition: str) -> Model:
     # a game about one choice can go in circles: of twelve runs of this kind two ended with one class only
     seed = 2 if family == "gan" and output == "label" else 0
     # a choice's gradient is a noisy one, and a latent GAN has two parts to learn
-    steps = 400 if family == "latent gan" or (family == "gan" and output in TOKENS) else 200
+    steps = 800 if family == "latent gan" else 400 if family == "gan" and output in TOKENS else 200
     family = {"latent gan": "ae"}.get(family, family)
     model = build(family, data, latent=latent, prior=prior, seed=seed, **options)
     list(fit(model, data, steps=steps, batch=32, rate=3e-3, threads=1, supervise=False, seed=seed))

@@ -11,6 +11,7 @@ autoencoder trains; here the codes hold still, as in Achlioptas, Diamanti, Mitli
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import final
 
 import torch
@@ -127,6 +128,8 @@ class Generated(Prior):
         if not self.get_buffer("ready").item():
             return self.against(n, context, posterior)
         mean, factor = self.get_buffer("mean"), self.get_buffer("factor")
+        if context is not None:  # of which a code takes the vector: what lies on a grid is the decoder's
+            context = replace(context, aligned=None)
         return GeneratedDistribution(self.generator, context, mean, factor, n)
 
     def against(self, n: int, context: Context | None, posterior: Posterior) -> NormalDistribution:
