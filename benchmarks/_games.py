@@ -82,7 +82,7 @@ def made_name_rows(lines: list[Line]) -> Iterator[Row]:
         **{("lm", f"at {t}"): f"language model at temperature {t}" for t in (0.5, 0.7, 1.0)},
     }
     for (case, side), what in told.items():
-        if case in found:
+        if {case, "real"} <= found.keys():
             some = found[case][side]
             yield (
                 f"names made, {what}",

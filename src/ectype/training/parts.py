@@ -75,7 +75,7 @@ class Part:
 
 def first(session: Session, length: Length) -> Part:
     """The first part, at its first step, as long as the second leaves it."""
-    share = session.model.prior.share
+    share = session.model.later
     ours, theirs = _divided(length, share)
     session.begin(**ours)
     session.progress.rest = theirs
