@@ -83,12 +83,13 @@ def made_name_rows(lines: list[Line]) -> Iterator[Row]:
     }
     for (case, side), what in told.items():
         if {case, "real"} <= found.keys():
-            some = found[case][side]
+            some, cpu = found[case][side], found[case]["cpu"]
+            spent = cpu["model"] if side == "fitted" else max(cpu.values())
             yield (
                 f"names made, {what}",
                 "real ones: 0 % novel, all distinct, 5-gram "
                 f"{found['real']['forward']:.1f} / {found['real']['reverse']:.1f} nats",
                 f"novel {100 * some['novel']:.0f} %, distinct {100 * some['distinct']:.0f} %, 5-gram "
                 f"**{some['forward']:.1f} / {some['reverse']:.1f}** nats (of made / of test names); "
-                f"{max(found[case]['cpu'].values()) / 60:.1f} CPU-min",
+                f"{spent / 60:.1f} CPU-min",
             )
