@@ -91,3 +91,26 @@ def fashion_rows(lines: list[Line]) -> Iterator[Row]:
             f"{cell['precision']}, recall {cell['recall']}, coverage {cell['coverage']} "
             f"({some['floors']['coverage']:.2f}); {minutes(own)}",
         )
+
+
+def made_name_rows(lines: list[Line]) -> Iterator[Row]:
+    """Names made by games and by what they have to stand beside."""
+    found = {line["key"]["case"]: line["figures"] for line in lines}
+    told = {
+        ("gan", "at 1.0"): "GAN, straight-through choices",
+        ("ae", "gan"): "latent GAN (autoencoder, prior gan)",
+        ("ae", "fitted"): "mixture fitted to the same codes",
+        **{("lm", f"at {t}"): f"language model at temperature {t}" for t in (0.5, 0.7, 1.0)},
+    }
+    for (case, side), what in told.items():
+        if {case, "real"} <= found.keys():
+            some, cpu = found[case][side], found[case]["cpu"]
+            spent = cpu["model"] if side == "fitted" else max(cpu.values())
+            yield (
+                f"names made, {what}",
+                "real ones: 0 % novel, all distinct, 5-gram "
+                f"{found['real']['forward']:.1f} / {found['real']['reverse']:.1f} nats",
+                f"novel {100 * some['novel']:.0f} %, distinct {100 * some['distinct']:.0f} %, 5-gram "
+                f"**{some['forward']:.1f} / {some['reverse']:.1f}** nats (of made / of test names); "
+                f"{spent / 60:.1f} CPU-min",
+            )

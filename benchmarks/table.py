@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator
 
 from _conditions import caption_rows, emoji_rows, fill_rows, joint_rows, label_rows
 from _figures import Row, grouped, mean, spread, values
-from _games import fashion_rows, game_rows, mixture_rows, stacked_rows
+from _games import fashion_rows, game_rows, made_name_rows, mixture_rows, stacked_rows
 from _record import ROOT, Line, newest
 
 README = ROOT / "README.md"
@@ -239,6 +239,7 @@ ROWS: dict[str, Callable[[list[Line]], Iterator[Row]]] = {
     "scoring": scoring_rows,
     "series": series_rows,
     "names": name_rows,
+    "text_gan": made_name_rows,
     "shakespeare": play_rows,
     "quatrains": poem_rows,
     "coco": coco_rows,

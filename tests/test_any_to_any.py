@@ -53,6 +53,7 @@ CASES = [
     for condition in CONDITIONS
     if not (family == "vaegan" and output in TOKENS) and (family != "lm" or output == "text")
 ]
+CASES += [("latent gan", output, "label") for output in OUTPUTS]
 
 
 def items(output: str, sort: np.ndarray[Any, Any]) -> Tensor:
@@ -117,12 +118,14 @@ def trained(family: str, output: str, condition: str) -> Model:
         options = {"network": "recurrent", "units": 16}
     # two critics' habits that take longer than a moment: augmentation and waves of numbers
     options |= {"augment": 0.0, "waves": 0} if family in ("gan", "vaegan") else {}
-    prior = {"ae": "fitted"}.get(family, "normal")
+    prior = {"ae": "fitted", "latent gan": "gan"}.get(family, "normal")
     latent = None if family == "lm" else 2
     # a game about one choice can go in circles: of twelve runs of this kind two ended with one class only
     seed = 2 if family == "gan" and output == "label" else 0
+    # a choice's gradient is a noisy one, and a latent GAN has two parts to learn
+    steps = 800 if family == "latent gan" else 400 if family == "gan" and output in TOKENS else 200
+    family = {"latent gan": "ae"}.get(family, family)
     model = build(family, data, latent=latent, prior=prior, seed=seed, **options)
-    steps = 400 if family == "gan" and output in TOKENS else 200  # a choice's gradient is a noisy one
     list(fit(model, data, steps=steps, batch=32, rate=3e-3, threads=1, supervise=False, seed=seed))
     return model
 

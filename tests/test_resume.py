@@ -48,6 +48,7 @@ CASES = {
         {"precision": "bf16", "decay": 0.1},
     ),
     "ae-fitted": ({}, {"model": "ae", **MLP, "corruption": 0.1}, {"clip": 0.0}),
+    "ae-gan": ({"given": "label"}, {"model": "ae", **MLP, "prior": "gan", "dropout": 0.2}, {"drop": 0.3}),
     "vamp-early": (
         {},
         {**MLP, "prior": "vamp", "components": 4},
@@ -88,8 +89,9 @@ def train(case, state, *, until=None, by="close", resume=False):
 def decided(state):
     """What the state holds besides the tensors, without how long it took and in how many sittings."""
     tensors, progress = load_state(state)
-    kept = {k: v for k, v in vars(progress).items() if k not in ("seconds", "resumed")}
-    return tensors, kept
+    timed = ("seconds", "resumed")
+    kept = {k: v for k, v in vars(progress).items() if k not in timed}
+    return tensors, kept | {"past": {k: v for k, v in progress.past.items() if k not in timed}}
 
 
 def same(a, b):
@@ -141,7 +143,7 @@ def test_resumed_in_another_process(case, straight, resumed):
     after = {int(k): v for k, v in json.loads((resumed / f"{case}.seen").read_text())}
     assert after
     assert after == {k: v for k, v in seen.items() if k in after}
-    assert load_state(resumed / case)[1].resumed == 2
+    assert sum(part.resumed for part in load_state(resumed / case)[1].parts) == 2
 
 
 def test_the_comparison_can_fail(straight, tmp_path):
@@ -181,7 +183,22 @@ def test_killed_at_random_steps(straight, tmp_path):
     assert decisions == kept
 
 
-@pytest.mark.parametrize("case", ["ae-fitted", "vamp-early"])
+def test_the_game_of_a_prior_is_resumed_where_it_was(straight, tmp_path):
+    """Its codes are made anew, of weights that the state holds."""
+    weights, (tensors, kept), _ = straight["ae-gan"]
+    for until, by in ((19, "stop"), (21, "close")):
+        train("ae-gan", tmp_path / "state", until=until, by=by, resume=until > 19)
+        progress = load_state(tmp_path / "state")[1]
+        assert progress.steps == until
+        assert progress.step == until - progress.past["step"]
+    model, _ = train("ae-gan", tmp_path / "state", resume=True)
+    assert same(model.state_dict(), weights)
+    state, decisions = decided(tmp_path / "state")
+    assert same(state, tensors)
+    assert decisions == kept
+
+
+@pytest.mark.parametrize("case", ["ae-fitted", "ae-gan", "vamp-early"])
 def test_resuming_a_finished_training_changes_nothing(case, straight, tmp_path):
     model, _ = train(case, tmp_path / "state")
     first = decided(tmp_path / "state")
@@ -191,7 +208,7 @@ def test_resuming_a_finished_training_changes_nothing(case, straight, tmp_path):
     second = decided(tmp_path / "state")
     assert same(first[0], second[0])
     assert first[1] == second[1]
-    assert [number for number, _ in seen] == [first[1]["step"]]
+    assert [number for number, _ in seen] == [load_state(tmp_path / "state")[1].steps]
 
 
 def test_a_training_stopped_before_its_first_step_can_be_resumed(straight, tmp_path):

@@ -65,7 +65,7 @@ def build(
         data: what it is to model; its kind and conditions decide the shapes.
         network: conv, dcgan or mlp; default: the kind's.
         likelihood: bernoulli, logistic, normal, laplace or categorical; default: the kind's.
-        prior: normal, mixture, vamp, flow or fitted; default: the family's.
+        prior: normal, mixture, vamp, flow, fitted or gan; default: the family's.
         latent: numbers in the code; default: grows with the square root of the item's size.
         seed: of the initial weights.
         options: keywords of the parts' constructors.

@@ -45,6 +45,7 @@ NETWORKS = {
 PRIORS = {
     "fitted": "priors.fitted:Fitted",
     "flow": "priors.flow:Flow",
+    "gan": "priors.generated:Generated",
     "mixture": "priors.mixture:Mixture",
     "normal": "priors.normal:StandardNormal",
     "vamp": "priors.mixture:VampPrior",

@@ -108,7 +108,7 @@ def able(run: Run, condition: str) -> tuple[Autoencoder, Label]:
     if not isinstance(run.model, Autoencoder) or not run.model.bounded:
         raise UsageError(
             f"this {name} has no bound on log p(x | class), so it cannot classify: "
-            "train a vae (train --model vae --given label)"
+            "train a vae (train --model vae --given label, with any prior but gan)"
         )
     kind = run.conditions.get(condition)
     if not isinstance(kind, Label):

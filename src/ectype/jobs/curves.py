@@ -21,10 +21,11 @@ class Curves:
     """Appends lines to `metrics.jsonl`, nats per item and seconds of training:
 
         {"split": "train" or "select", "loss": nats, "parts": {name: nats}, "step": int, "seconds": s}
+        {"split": "train" or "select", "parts": {"codes.…": value}, "step": int, "seconds": s}
         {"event": {"step": int, "kind": str, "signs": [str], …}, "step": int, "seconds": s}
 
-    An event is what the supervisor noticed or did, as in the record; its line stands once, with the step of
-    the event and the time it was told at.
+    The second is of the codes' own game, where the prior has one. An event is what the supervisor noticed or
+    did, as in the record; its line stands once, with the step of the event and the time it was told at.
 
     Arguments:
         folder: of the run.
@@ -63,22 +64,36 @@ class Curves:
         new = [event for event in step.events if event not in self.told]
         self.told += new
         rows: list[dict[str, Any]] = [{"event": event, "step": event["step"]} for event in new]
-        if math.isfinite(step.loss):
-            rows.append({"split": "train", "loss": step.loss, "parts": step.parts})
-        if step.select is not None:
-            rows.append({"split": "select", "loss": step.select, "parts": {}})
+        rows += _points(step)
         try:
             for row in rows:
                 row |= {"step": row.get("step", step.number), "seconds": round(step.seconds, 2)}
                 self.file.write(json.dumps(row) + "\n")
                 if self.board is not None and "split" in row:
-                    self.board.add_scalar(f"loss/{row['split']}", row["loss"], step.number)
+                    if "loss" in row:
+                        self.board.add_scalar(f"loss/{row['split']}", row["loss"], step.number)
                     for name, value in row["parts"].items():
                         self.board.add_scalar(f"{row['split']}/{name}", value, step.number)
             self.file.flush()
         except OSError as error:
             raise outputs.cannot_write(self.path, error) from error
         return new
+
+
+def _points(step: Step) -> list[dict[str, Any]]:
+    """What was measured, by split: a game of codes has no loss of items."""
+    found: list[dict[str, Any]] = []
+    if step.of:
+        if step.parts:
+            found.append({"split": "train", "parts": {f"{step.of}.{k}": v for k, v in step.parts.items()}})
+        if step.select is not None:
+            found.append({"split": "select", "parts": {f"{step.of}.distance": step.select}})
+        return found
+    if math.isfinite(step.loss):
+        found.append({"split": "train", "loss": step.loss, "parts": step.parts})
+    if step.select is not None:
+        found.append({"split": "select", "loss": step.select, "parts": {}})
+    return found
 
 
 def _step_of(line: str) -> float:

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from ectype.training.state import Progress
 
 _SIGNS = {
     "non-finite": "there was no finite gradient",
@@ -36,6 +39,28 @@ def told(event: Mapping[str, Any]) -> str:
         bound = " and a critic whose layers lengthen nothing" if event.get("restrained") else ""
         return f"{said}; put back to step {int(event['to']):,}, {rate}{bound}"
     return f"{said}; {event['action']}" if "action" in event else f"{said}; watched, nothing was done"
+
+
+def measured(progress: Progress) -> dict[str, Any]:
+    """How far a training came, for the record; the best step and its loss are those of the model itself.
+
+    What the prior learned by itself counts in steps and seconds, and stands by itself under "codes".
+    """
+    parts = [
+        {
+            "steps": part.step,
+            "planned": part.decisions["total"],
+            "seconds": round(part.seconds, 1),
+            "skipped": part.skipped,
+            "resumed": part.resumed,
+        }
+        for part in progress.parts
+    ]
+    found: dict[str, Any] = {k: sum(part[k] for part in parts) for k in parts[0]}
+    found["planned"] += progress.rest.get("steps") or 0
+    model = progress.parts[0]
+    found |= {"best_step": model.best_step, "best_select": model.best}
+    return found | ({"codes": {**parts[1], "best_select": progress.best}} if parts[1:] else {})
 
 
 def spent(done: Mapping[str, Any], minutes: float | None) -> str:

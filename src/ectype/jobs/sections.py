@@ -141,7 +141,8 @@ def training_curves(lines: Sequence[Mapping[str, Any]], *, adversarial: bool = F
     if adversarial and "select" in found.get("loss", {}):
         found = {"distance of made items": {"select": found["loss"].pop("select")}, **found}
     for name, series in found.items():
-        drawn, cut = charts.curves(series, f"{name} over training", "" if adversarial else "nats per item")
+        unit = "" if adversarial or name.startswith("codes.") else "nats per item"
+        drawn, cut = charts.curves(series, f"{name} over training", unit)
         if drawn:
             outside = outside or cut
             made.append(page.figure(drawn, name))
@@ -151,6 +152,8 @@ def training_curves(lines: Sequence[Mapping[str, Any]], *, adversarial: bool = F
             "The losses are how the players stand against each other and say nothing about quality; the "
             "distance, energy distance to the select split, does: lower is better, 0 is a perfect match."
         )
+    if any(name.startswith("codes.") for name in found):
+        note += " What begins with codes is the game in which the prior was learned, on the codes."
     note = note if made else ""
     note += " The first steps lie outside the frames." if outside else ""
     return page.section("Training curves", grid(made), page.paragraph(note, soft=True))

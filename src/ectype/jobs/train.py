@@ -56,7 +56,7 @@ def train(
         model: family: ae, gan, vae or vaegan.
         network: conv, dcgan or mlp; default: what suits the data.
         likelihood: bernoulli, logistic, normal, laplace or categorical; default: what suits the data.
-        prior: normal, mixture, vamp, flow or fitted; default: what suits the family.
+        prior: normal, mixture, vamp, flow, fitted or gan; default: what suits the family.
         latent: numbers in the code; default: grows with the size of an item.
         given: conditions: label or another column, captions.jsonl:name, or a folder such as outline/; several
             with commas or given again.
@@ -209,7 +209,7 @@ class _Training:
 
         from ectype.training.state import load_state
 
-        after = load_state(self.folder / STATE_FILE)[1].step if self.record is not None else 0
+        after = load_state(self.folder / STATE_FILE)[1].steps if self.record is not None else 0
         look = {"file": sys.stderr, "dynamic_ncols": True, "disable": None, "smoothing": 0.1}
         with (
             Curves(self.folder, after=after, tensorboard=self.tensorboard) as curves,
@@ -242,17 +242,11 @@ class _Training:
         _, progress = load_state(self.folder / STATE_FILE)
         step = self.last
         run.record["training"] = {
-            "steps": progress.step,
-            "planned": progress.decisions["total"],
-            "seconds": round(progress.seconds, 1),
-            "best_step": progress.best_step,
-            "best_select": progress.best,
-            "skipped": progress.skipped,
-            "resumed": progress.resumed,
+            **events.measured(progress),
             "stopped": bool(step and step.stopped),
             "early": bool(step and step.early),
             "events": list(step.events) if step else [],
-            **{k: v for k, v in progress.decisions.items() if k != "total"},
+            **{k: v for k, v in progress.parts[0].decisions.items() if k != "total"},
         }
         run.save(self.folder)
 

@@ -131,6 +131,11 @@ class Model(nn.Module, ABC):
         """The parts of training, in order."""
         return (Stage("train", ("model",)),)
 
+    @property
+    def later(self) -> float:
+        """Share of a run that is for the prior's own game, when the model has been trained."""
+        return 0.0
+
     def player(self, name: str) -> list[nn.Parameter]:
         """The parameters that player owns; players never share one."""
         if name != "model":
@@ -230,6 +235,10 @@ class Autoencoder(Model, ABC):
     def stages(self) -> tuple[Stage, ...]:
         train = Stage("train", ("model",))
         return (train, Stage("density", ())) if self.prior.after_training else (train,)
+
+    @property
+    def later(self) -> float:
+        return self.prior.share
 
     @abstractmethod
     def posterior(

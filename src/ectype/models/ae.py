@@ -2,8 +2,8 @@
 
     x ─ encoder ─→ z (+ noise) ─ decoder ─→ p(x | z)          loss = -log p(x | z) + penalty · |z|² / 2
 
-It has no density of its own; generation goes through one fitted to the codes after training (the
-`fitted` prior). The small penalty keeps the code from growing without bound, which is also how it
+It has no density of its own; generation goes through what is fitted to the codes after training (the
+priors `fitted` and `gan`). The small penalty keeps the code from growing without bound, which is also how it
 would escape the noise (Ghosh et al. 2020, "From variational to deterministic autoencoders",
 equation 8 with the L2 decoder term left to weight decay).
 """
@@ -51,7 +51,7 @@ class AE(Autoencoder):
         if not (corruption >= 0 and penalty >= 0):
             raise UsageError(f"corruption and penalty are not negative, got {corruption} and {penalty}")
         if not prior.after_training:  # its codes would follow no density that can be drawn from
-            raise UsageError("an autoencoder does not train its prior: use the prior fitted, or a vae")
+            raise UsageError("an autoencoder does not train its prior: use the prior fitted or gan, or a vae")
         self.corruption = corruption
         self.penalty = penalty
 

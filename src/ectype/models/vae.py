@@ -55,7 +55,6 @@ class VAE(Autoencoder):
 
     default_prior = "flow"
     per_latent = 2
-    bounded = True
 
     def __init__(
         self,
@@ -79,6 +78,7 @@ class VAE(Autoencoder):
             )
         if free_bits > 0 and samples > 1:
             raise UsageError("free_bits changes the ELBO's KL term, which samples > 1 does not have")
+        self.bounded = prior.dense
         shape = likelihood.shape
         if complete is not None and not (complete >= 0 and isinstance(shape, Joint)):
             raise UsageError("complete is a weight, 0 or more, for items of several parts (train --joint)")
@@ -123,7 +123,7 @@ class VAE(Autoencoder):
         # drawn (B, K, D) so that an item's stream does not depend on its neighbours
         e = normal((n, k, d), noise, q.mean.device).transpose(0, 1)
         z = q.mean + torch.exp(q.log_scale) * e
-        return Latents(z.reshape(k * n, d), q, self.latents(n, context))
+        return Latents(z.reshape(k * n, d), q, self.prior.against(n, context, self.posterior))
 
     def loss(self, batch: Batch, player: str = "model", noise: Noise = None) -> Loss:
         context = self.condition(batch)

@@ -6,6 +6,7 @@
     flow     N(0, 1) bent by learned invertible layers
     fitted   N(0, 1) while training, then a Gaussian mixture fitted to the codes, so that a plain
              autoencoder generates too
+    gan      N(0, 1) while training, then a generator of codes with its own critic (a latent GAN)
 
 A prior is called with the context and the model's posterior (only the VampPrior asks it anything)
 and returns a distribution over z (B, D).
@@ -37,6 +38,12 @@ class Prior(nn.Module, ABC):
     after_training: bool = False
     """True when `fit` has to be called with the codes of the training data."""
 
+    share: float = 0.0
+    """Of a run: how much of it plays the prior's own game, when the codes are known."""
+
+    dense: bool = True
+    """False where it can be drawn from and has no density."""
+
     least: int = 1
     """The smallest latent it can model."""
 
@@ -49,6 +56,11 @@ class Prior(nn.Module, ABC):
     @abstractmethod
     def forward(self, n: int, context: Context | None, posterior: Posterior) -> Distribution:
         """The distribution of `n` latents under the context (B = n)."""
+
+    def against(self, n: int, context: Context | None, posterior: Posterior) -> Distribution:
+        """What the codes of `n` items are weighed by in a loss: the prior itself where it has a density."""
+        p: Distribution = self(n, context, posterior)
+        return p
 
     def begin(self, x: Tensor) -> None:
         """Start from real items x (N, *form) where the prior has a use for them."""

@@ -3,6 +3,7 @@
 for stage in model.stages:  for step:  for player:  loss → backward → clip → Adam;  average
 every 1/30 of the run: the averaged weights are judged on the select split, the best are kept
 at the end: the best averaged weights become the model's, and `settle` fits what is fitted
+then, where the prior has a game of its own (a latent GAN): the same with the codes as data (parts.py)
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from ectype.data.data import Data
 from ectype.errors import UsageError, spelled
 from ectype.hardware import choose_device, choose_precision
 from ectype.models import Model
+from ectype.training.parts import Part, first, following, resumed
 from ectype.training.session import Session
 from ectype.training.signals import Stop
 from ectype.training.step import Settings, Step
@@ -89,14 +91,23 @@ def fit(
     session = Session(model, data, settings, where)
     file = None if state is None else Path(state)
     if resume and file is not None:
-        session.resume(file)
+        part = resumed(session, file)
     else:
-        session.begin(steps, epochs, minutes)
-    return _drive(session, file, stop or Stop())
+        part = first(session, {"steps": steps, "epochs": epochs, "minutes": minutes})
+    return _drive(part, file, stop or Stop())
 
 
-def _drive(session: Session, file: Path | None, stop: Stop) -> Generator[Step]:
+def _drive(part: Part, file: Path | None, stop: Stop) -> Generator[Step]:
+    """Each part of the training in its turn."""
+    now: Part | None = part
+    while now is not None:
+        yield from _driven(now, file, stop)
+        now = None if stop.signal else following(now)
+
+
+def _driven(part: Part, file: Path | None, stop: Stop) -> Generator[Step]:
     """Step until the end, a stop or patience runs out; read, save and yield by the clock."""
+    session = part.session
     read = saved = time.perf_counter()
     try:
         if file is not None:
@@ -111,12 +122,12 @@ def _drive(session: Session, file: Path | None, stop: Stop) -> Generator[Step]:
             if checked or now - read > _READ_EVERY:
                 read = now
                 if not session.finished:
-                    yield session.report()
+                    yield part.report()
         if file is not None:
             session.save(file)
         # a stopped run may be drawn from too; whoever stopped it does not want to wait for all items
         session.settle(None if session.finished else _FEW)
-        yield session.report(stopped=bool(stop.signal))
+        yield part.report(stopped=bool(stop.signal))
     except GeneratorExit:
         if file is not None and not session.is_settled:
             session.save(file)

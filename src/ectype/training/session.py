@@ -14,7 +14,7 @@ from torch import Tensor
 
 from ectype.data.batch import Batch
 from ectype.data.data import Data
-from ectype.errors import DataError, ModelFileError, TrainingError
+from ectype.errors import DataError, TrainingError
 from ectype.hardware import channels_last, computing, is_convolutional, keep_memory, seed_dropout
 from ectype.models import Model
 from ectype.noise import mix
@@ -40,6 +40,8 @@ class Session:
         keep_memory()
         self.model = model.to(device)
         self.data = data
+        self.beside: dict[str, Tensor] = {}
+        """What the state keeps and no step moves."""
         self.device = device
         self.configure(settings)
 
@@ -280,18 +282,16 @@ class Session:
         # steps that nobody has looked at yet count too
         skipped = self.progress.skipped + self.meter.skipped
         progress = replace(self.progress, skipped=skipped, supervisor=self.supervisor.state())
-        save_state(path, {**self._tensors(), **best, **self.supervisor.snapshots.tensors()}, progress)
+        tensors = {**self._tensors(), **self.beside, **best, **self.supervisor.snapshots.tensors()}
+        save_state(path, tensors, progress)
 
     def resume(self, path: Path) -> None:
         """Stand where the state was written; raises ModelFileError."""
         saved, progress = load_state(path)
-        try:
-            self.configure(Settings(**{k: v for k, v in progress.decisions.items() if k != "total"}))
-        except TypeError as error:
-            raise ModelFileError(f"{path} is damaged and cannot be resumed ({error})") from error
+        self.configure(Settings.decided(progress.decisions, path))
         self.supervisor.restore(progress.supervisor, saved, self.device)
         self.order = Order(self.data.splits["train"], self.settings.batch, self._seed)
-        targets = self._tensors()
+        targets = {**self._tensors(), **self.beside}
         if any(name.startswith("best/") for name in saved):
             self.best = {k: v.clone() for k, v in self.average.state_dict().items()}
             targets |= {f"best/{k}": v for k, v in self.best.items()}

@@ -39,6 +39,8 @@ class Progress:
         resumed: how many times the run was taken up again.
         skipped: steps whose gradient was not finite and moved nothing.
         supervisor: what it remembers.
+        rest: steps, epochs or minutes of the part of training that comes after this one, or nothing.
+        past: of the part that came before, its progress as JSON, or nothing.
     """
 
     step: int
@@ -50,6 +52,18 @@ class Progress:
     resumed: int = 0
     skipped: int = 0
     supervisor: dict[str, Any] = field(default_factory=dict)
+    rest: dict[str, Any] = field(default_factory=dict)
+    past: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def parts(self) -> list[Progress]:
+        """Of each part of training so far, the first one first."""
+        return [Progress(**self.past), self] if self.past else [self]
+
+    @property
+    def steps(self) -> int:
+        """Steps done in all parts."""
+        return sum(part.step for part in self.parts)
 
 
 def write_atomically(path: Path, data: bytes) -> None:

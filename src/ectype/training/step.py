@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
-from ectype.errors import UsageError
+from ectype.errors import ModelFileError, UsageError
 from ectype.models import Model, Stage
 
 
@@ -25,6 +27,8 @@ class Step:
         stopped: ended by a stop signal; early: ended because the select loss no longer fell.
         done: this is the last report of a run that has nothing left to do.
         model: the averaged weights; draw from it, do not change it.
+        of: "codes" while the prior is learned by itself: loss, parts and select are then those of its game,
+            select an energy distance of codes; else nothing.
         events: what the supervisor noticed and did so far.
     """
 
@@ -41,6 +45,7 @@ class Step:
     done: bool
     model: Model = field(repr=False)
     events: tuple[dict[str, Any], ...] = ()
+    of: str = ""
 
 
 @dataclass(frozen=True)
@@ -58,6 +63,14 @@ class Settings:
     threads: int | None
     seed: int
     supervise: bool = True
+
+    @classmethod
+    def decided(cls, decisions: Mapping[str, Any], path: Path) -> Settings:
+        """What a state says was decided; raises ModelFileError where it does not say all."""
+        try:
+            return cls(**{k: v for k, v in decisions.items() if k != "total"})
+        except TypeError as error:
+            raise ModelFileError(f"{path} is damaged and cannot be resumed ({error})") from error
 
     def __post_init__(self) -> None:
         wrong = [n for n in ("rate", "batch") if not getattr(self, n) > 0]

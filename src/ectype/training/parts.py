@@ -1,0 +1,164 @@
+"""The parts of a training, one after the other: the model, then the game of a prior that has its own.
+
+    model ── settle ──→ codes of the train split ── the prior's game ──→ a model that is drawn from
+
+Each part is a `Session` of the same loop, with its own length, players, average, judge and supervisor. The
+state is that of the part that is under way; the second part's holds the first one's weights too.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ectype.data.batch import Batch
+from ectype.data.data import Data
+from ectype.hardware import channels_last, choose_precision
+from ectype.models import Autoencoder, Model
+from ectype.models.codes import data_of, game_of
+from ectype.models.gan import GAN
+from ectype.noise import mix
+from ectype.priors.generated import Generated
+from ectype.training.session import Session
+from ectype.training.state import Progress, load_state, restore
+from ectype.training.step import Settings, Step
+
+Length = dict[str, Any]
+"""Of a part: its steps, epochs or minutes, the others None."""
+
+
+@dataclass
+class Part:
+    """One part of a training.
+
+    Arguments:
+        session: what trains it.
+        model: the whole model, with averaged weights, to draw from.
+        past: how far the part before it came, or None.
+    """
+
+    session: Session
+    model: Model
+    past: Progress | None = None
+
+    @property
+    def last(self) -> bool:
+        """Whether no other follows."""
+        return not self.session.progress.rest
+
+    def report(self, stopped: bool = False) -> Step:
+        """The session's, in steps and seconds of the whole training."""
+        step = self.session.report(stopped)
+        if self.past is None:
+            to_come = self.session.progress.rest.get("steps") or 0
+            return replace(step, total=step.total + to_come, done=step.done and self.last)
+        before = self.past.step
+        events = [{**e, **{k: e[k] + before for k in ("step", "to") if k in e}} for e in step.events]
+        return replace(
+            step,
+            number=step.number + before,
+            total=step.total + before,
+            seconds=step.seconds + self.past.seconds,
+            skipped=step.skipped + self.past.skipped,
+            early=step.early or self.past.step < self.past.decisions["total"],
+            model=self.model,
+            events=(*self.past.supervisor["now"]["events"], *events),
+            of="codes",
+        )
+
+
+def first(session: Session, length: Length) -> Part:
+    """The first part, at its first step, as long as the second leaves it."""
+    share = session.model.later
+    ours, theirs = _divided(length, share)
+    session.begin(**ours)
+    session.progress.rest = theirs
+    return Part(session, session.average)
+
+
+def _divided(length: Length, share: float) -> tuple[Length, Length]:
+    """The two parts' lengths; nothing for the second where it has no share."""
+    if share == 0:
+        return length, {}
+    ours: Length = {k: v if v is None else v * (1 - share) for k, v in length.items()}
+    theirs: Length = {k: v if v is None else v * share for k, v in length.items()}
+    if (steps := length["steps"]) is not None:
+        theirs["steps"] = max(1, round(steps * share))
+        ours["steps"] = max(1, steps - theirs["steps"])
+    return ours, theirs
+
+
+def following(part: Part) -> Part | None:
+    """The part after one that has ended and settled, at its first step; or None."""
+    if part.last:
+        return None
+    session = part.session
+    progress = replace(session.progress, supervisor=session.supervisor.state())
+    found = _game(session.model, session.data, session.settings, session.device, progress)
+    found.session.begin(**progress.rest)
+    told = asdict(progress)
+    told["supervisor"] = {"now": {"events": session.supervisor.now.events}}
+    found.session.progress.past = told
+    return _drawing(found)
+
+
+def resumed(session: Session, path: Path) -> Part:
+    """The part that a state is of, where it was; raises ModelFileError."""
+    saved, progress = load_state(path)
+    if not progress.past:
+        session.resume(path)
+        return Part(session, session.average)
+    model, past = session.model, progress.parts[0]
+    settings = Settings.decided(past.decisions, path)
+    if settings.threads is not None:  # sums are of another order with another number, also those of codes
+        torch.set_num_threads(settings.threads)
+    restore(_still(model), {k: v for k, v in saved.items() if k.startswith("whole/")}, path)
+    found = _game(model, session.data, settings, session.device, past)
+    found.session.resume(path)
+    return _drawing(found)
+
+
+def _drawing(part: Part) -> Part:
+    """The part, its model's prior drawing from the averaged generator."""
+    average = part.session.average
+    if isinstance(average, GAN):
+        part.model.prior.generator = average.decoder
+    return part
+
+
+def _still(model: Model) -> dict[str, Tensor]:
+    """What the game of a model's prior does not move, by name: all but the generator."""
+    prior = model.prior
+    moving = prior.generator.parameters() if isinstance(prior, Generated) else ()
+    places = {p.data_ptr() for p in moving}
+    return {f"whole/{k}": v for k, v in model.state_dict().items() if v.data_ptr() not in places}
+
+
+def _game(model: Model, data: Data, settings: Settings, device: torch.device, past: Progress) -> Part:
+    """The game of a trained model's prior, not begun."""
+    prior = model.prior
+    if not isinstance(model, Autoencoder) or not isinstance(prior, Generated):
+        raise TypeError(f"{type(prior).__name__} has no game of its own")
+    channels_last(model)
+    model.eval()
+
+    def batches(split: str) -> Iterator[Batch]:
+        noise = torch.Generator(device=device).manual_seed(mix(settings.seed, 11))
+        for batch in data.batches(split, 500, mix(settings.seed, 5)):
+            yield batch.to(device).drop(settings.drop, noise)
+
+    codes = data_of(model, prior, batches("train"), batches("select"))
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(mix(settings.seed, 12))
+        game = game_of(prior, len(codes.splits["train"]))
+    precision = choose_precision("auto", device, codes.kind.shape)
+    chosen = replace(settings, rate=game.default_rate, drop=0.0, patience=0, precision=precision)
+    session = Session(game, codes, chosen, device)
+    session.beside = _still(model)
+    return Part(session, copy.deepcopy(model), past)
