@@ -19,6 +19,7 @@ from ectype.likelihoods.categorical import Categorical
 from ectype.likelihoods.laplace import Laplace
 from ectype.likelihoods.logistic import DiscretizedLogisticMixture, LogisticMixtureDistribution
 from ectype.likelihoods.normal import Normal
+from ectype.likelihoods.point import Point
 from ectype.noise import PerItem
 from ectype.shapes import Grid, Joint, Row, Shape, Tokens
 
@@ -495,3 +496,13 @@ def test_each_adds_up_the_sites_that_were_seen() -> None:
 def test_refusals(make: Any, message: str) -> None:
     with pytest.raises(UsageError, match=message):
         make()
+
+
+def test_a_point_of_a_picture_is_cut_off_and_finds_its_way_back() -> None:
+    """Emitted values lie in [0, 1]; outside, a gradient passes only where a descent leads back."""
+    h = torch.tensor([[-3.0, -3.0, 0.0, 3.0, 3.0]]).view(1, 1, 1, 5).requires_grad_()
+    emitted = Point(Grid(1, (1, 5)))(h).emitted()
+    assert emitted.flatten().tolist() == [0, 0, 0.5, 1, 1]
+    wanted = torch.tensor([1.0, -1.0, 1.0, -1.0, 1.0]).view_as(h)  # dL/dx: descent moves against it
+    (gradient,) = torch.autograd.grad(emitted, h, wanted)
+    assert gradient.flatten().tolist() == [0, -0.5, 0.5, 0, 0.5]

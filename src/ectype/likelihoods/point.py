@@ -7,7 +7,7 @@ There is no bound on log p(x) to be had from it; families that use it are traine
 
 from __future__ import annotations
 
-from typing import final
+from typing import Any, final
 
 import torch
 from torch import Tensor
@@ -45,8 +45,9 @@ class PointDistribution(Distribution):
 class Point(Likelihood):
     """The decoder's numbers are the item.
 
-    Grids are emitted around 0 and shifted to [0, 1]; nothing squashes them: a generator that leaves the
-    range is told so by the critic, and a saturated tanh would leave it no gradient to come back by.
+    Grids are emitted around 0, shifted to [0, 1] and cut off there, so that a critic judges what a user will
+    get: a black background is black, where without a cut it kept noise that the critic could not remove. The
+    gradient of a cut value passes where it leads back; a saturated tanh would have none to come back by.
     """
 
     discrete = False
@@ -69,5 +70,23 @@ class Point(Likelihood):
         return PointDistribution(torch.cat([_placed(piece, part).flatten(1) for piece, part in pieces], 1))
 
 
+class _Within(torch.autograd.Function):
+    """Values cut off at 0 and 1; the gradient of what lies outside passes where a descent leads back."""
+
+    @staticmethod
+    def forward(ctx: Any, h: Tensor) -> Tensor:
+        ctx.save_for_backward(h)
+        return h.clamp(0, 1)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> Tensor:
+        (h,), (gradient,) = ctx.saved_tensors, gradients
+        away = ((h < 0) & (gradient > 0)) | ((h > 1) & (gradient < 0))
+        return gradient.masked_fill(away, 0)
+
+
 def _placed(h: Tensor, shape: Shape) -> Tensor:
-    return 0.5 * h + 0.5 if isinstance(shape, Grid) else h
+    if not isinstance(shape, Grid):
+        return h
+    placed: Tensor = _Within.apply(0.5 * h + 0.5)  # type: ignore[no-untyped-call]
+    return placed
