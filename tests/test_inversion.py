@@ -128,7 +128,8 @@ def by_hand(run: Run, factor: float = 1.0) -> Inverted:
     """The run's model with a linear generator, and its inverse times a factor for an encoder."""
     model = copy.deepcopy(run.model)
     assert isinstance(model, GAN)
-    model.decoder = Linear(torch.randn(D, 64, generator=generator(1)))
+    # so faint that nothing is cut off
+    model.decoder = Linear(0.02 * torch.randn(D, 64, generator=generator(1)))
     return Inverted(model, Inverse(model, factor)).eval()
 
 
