@@ -50,7 +50,7 @@ class Distribution(ABC):
         return self
 
     def show(self, noise: Noise = None) -> Tensor:
-        """What stands for it where one x is shown (B, *form): the mean, or a draw where there is none."""
+        """What stands for it where one x is shown, (B, *form)."""
         return self.mean
 
     def emitted(self, noise: Noise = None) -> Tensor:
@@ -66,6 +66,17 @@ class Distribution(ABC):
     @abstractmethod
     def mode(self) -> Tensor:
         """The most probable x where that has a closed form, else the mean: (B, *form)."""
+
+
+class Choices(Distribution, ABC):
+    """A distribution over labels or symbols, which have no mean: a draw is shown, the mode stands for it."""
+
+    def show(self, noise: Noise = None) -> Tensor:
+        return self.draw(noise)
+
+    @property
+    def mean(self) -> Tensor:
+        return self.mode
 
 
 class Likelihood(nn.Module, ABC):

@@ -12,14 +12,14 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from ectype.errors import UsageError
-from ectype.likelihoods import Distribution, Likelihood
+from ectype.likelihoods import Choices, Likelihood
 from ectype.likelihoods.written import Writer, WrittenDistribution, check_courage, inside
 from ectype.noise import Noise, uniform
 from ectype.shapes import Shape, Tokens
 
 
 @final
-class CategoricalDistribution(Distribution):
+class CategoricalDistribution(Choices):
     """Independent categories with `logits` (B, *size, V)."""
 
     def __init__(self, logits: Tensor) -> None:
@@ -40,14 +40,6 @@ class CategoricalDistribution(Distribution):
         check_courage(temperature, nucleus)
         # at 0 the most probable one is left
         return CategoricalDistribution(inside(self.log_p / max(temperature, 1e-6), nucleus))
-
-    def show(self, noise: Noise = None) -> Tensor:
-        return self.draw(noise)
-
-    @property
-    def mean(self) -> Tensor:
-        """Categories have no mean; the most probable one stands for it."""
-        return self.mode
 
     @property
     def mode(self) -> Tensor:

@@ -24,7 +24,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from ectype.errors import UsageError
-from ectype.likelihoods import Distribution, Likelihood
+from ectype.likelihoods import Choices, Likelihood
 from ectype.likelihoods.categorical import CategoricalDistribution
 from ectype.likelihoods.written import END, PADDING
 from ectype.noise import Noise
@@ -35,7 +35,7 @@ MOST = 1 << 16
 
 
 @final
-class GumbelDistribution(Distribution):
+class GumbelDistribution(Choices):
     """Labels or texts by independent categories.
 
     Arguments:
@@ -70,14 +70,6 @@ class GumbelDistribution(Distribution):
 
     def tempered(self, temperature: float = 1.0, nucleus: float = 1.0) -> GumbelDistribution:
         return GumbelDistribution(self.choices.tempered(temperature, nucleus), self.relaxation)
-
-    def show(self, noise: Noise = None) -> Tensor:
-        return self.draw(noise)
-
-    @property
-    def mean(self) -> Tensor:
-        """Choices have no mean; the most probable ones stand for it."""
-        return self.mode
 
     @property
     def mode(self) -> Tensor:

@@ -19,7 +19,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from ectype.errors import UsageError
-from ectype.likelihoods import Distribution
+from ectype.likelihoods import Choices
 from ectype.noise import Noise, uniform
 
 PADDING, END = 0, 1
@@ -89,7 +89,7 @@ def inside(logits: Tensor, nucleus: float) -> Tensor:
 
 
 @final
-class WrittenDistribution(Distribution):
+class WrittenDistribution(Choices):
     """Texts of at most `length` symbols, the end among them, by a writer.
 
     Arguments:
@@ -192,14 +192,6 @@ class WrittenDistribution(Distribution):
             if bool(ended.all()):
                 break
         return x
-
-    def show(self, noise: Noise = None) -> Tensor:
-        return self.draw(noise)
-
-    @property
-    def mean(self) -> Tensor:
-        """Texts have no mean; the mode stands for it."""
-        return self.mode
 
     @property
     def mode(self) -> Tensor:
