@@ -1,14 +1,16 @@
 """Transformers that read and write texts.
 
-    x (B, T) ─ embedding + position ─ [attention to the text ─ two layers] ─ mean over the text ─→ out
+    x (B, T) ─ embedding ─ [attention to the text ─ two layers] ─ mean over the text ─→ out
     z ─ linear ─┐
     tokens ─────┴─ memory (B, S, C) ─┐
-    x<t ─ embedding + position ─ [attention to x<t and the memory ─ two layers] ─ linear ─→ logits of x_t
+    x<t ─ embedding ─ [attention to x<t and the memory ─ two layers] ─ linear ─→ logits of x_t
 
 Vaswani et al. 2017, "Attention is all you need", equation 1, with the normalisation before each part as in
 Radford et al. 2019, "Language models are unsupervised multitask learners", section 2.3. z is a memory of each
 layer, beside the conditions' tokens: Li et al. 2020, "Optimus: organizing sentences via pre-trained modeling
-of a latent space", section 3.2, found that better than adding it to the embeddings.
+of a latent space", section 3.2, found that better than adding it to the embeddings. Where a symbol stands is
+said by turning queries and keys (`turned`): with learned positions added to the embeddings a short training
+gets less far (docs/log.md, 2026-11-21).
 """
 
 from __future__ import annotations
@@ -29,6 +31,24 @@ from ectype.shapes import Shape, Tokens
 
 Past = tuple[Tensor, Tensor]
 """Keys and values (B, heads, T, C / heads) of one layer, of what was read so far."""
+
+
+def turns_of(steps: int, channels: int) -> Tensor:
+    """Cosines and sines (2, T, channels // 2) of the angles t · 10000^(-2i / channels)."""
+    speeds = 10_000.0 ** (-torch.arange(channels // 2) / max(channels // 2, 1))
+    angles = torch.outer(torch.arange(steps), speeds)
+    return torch.stack([angles.cos(), angles.sin()])
+
+
+def turned(x: Tensor, turns: Tensor) -> Tensor:
+    """x (B, heads, T, C), each pair of channels turned by an angle (2, T, C // 2) that grows with its place.
+
+    The product of two so turned depends on how far apart they stand: Su et al. 2021, "RoFormer: enhanced
+    transformer with rotary position embedding", equation 34. A last odd channel stays as it is.
+    """
+    cos, sin = turns.to(x.dtype)
+    a, b, rest = x.split([cos.shape[-1], cos.shape[-1], x.shape[-1] % 2], -1)
+    return torch.cat([a * cos - b * sin, a * sin + b * cos, rest], -1)
 
 
 def _checked(width: int, heads: int, layers: int) -> None:
@@ -57,16 +77,24 @@ class Layer(nn.Module):
         return x.unflatten(2, (self.heads, -1)).transpose(1, 2)
 
     def forward(
-        self, x: Tensor, mask: Tensor | None = None, past: Past | None = None, *, causal: bool = False
+        self,
+        x: Tensor,
+        turns: Tensor,
+        mask: Tensor | None = None,
+        past: Past | None = None,
+        *,
+        causal: bool = False,
     ) -> tuple[Tensor, Past]:
         """x (B, T, C) to the same, and all keys and values there are now.
 
         Arguments:
+            turns: of the places of x, as `turns_of` gives them.
             mask: what each of x may attend to, broadcast to (B, heads, T, S), True: it may; None: all.
             past: keys and values before those of x.
             causal: in place of a mask: nothing attends to what is later.
         """
         query, key, value = (self.split(part) for part in self.look(self.before(x)).chunk(3, 2))
+        query, key = turned(query, turns), turned(key, turns)
         if past is not None:
             key, value = torch.cat([past[0], key], 2), torch.cat([past[1], value], 2)
         found = F.scaled_dot_product_attention(query, key, value, mask, is_causal=causal)
@@ -74,7 +102,7 @@ class Layer(nn.Module):
         return x + self.dropout(self.narrow(F.gelu(self.wide(self.between(x))))), (key, value)
 
     def remembered(self, memory: Tensor) -> Past:
-        """Keys and values of a memory (B, S, C), which is read and does not read."""
+        """Keys and values of a memory (B, S, C), which is read, does not read and stands nowhere."""
         weight, bias = self.look.weight.chunk(3)[1:], self.look.bias.chunk(3)[1:]
         key, value = (self.split(F.linear(memory, w, b)) for w, b in zip(weight, bias, strict=True))
         return key, value
@@ -105,6 +133,8 @@ class Encoder(nn.Module):
         dropout: share of what each part adds silenced at each training step.
     """
 
+    turns: Tensor
+
     def __init__(
         self,
         shape: Shape,
@@ -121,7 +151,7 @@ class Encoder(nn.Module):
             raise UsageError(f"transformer needs a text, and this data is a {type(shape).__name__}; use mlp")
         self.layers = _made(width, heads, layers, dropout)
         self.embedding = nn.Embedding(shape.vocabulary, width)
-        self.positions = nn.Parameter(torch.randn(shape.size[0], width) * 0.02)
+        self.register_buffer("turns", turns_of(shape.size[0], width // heads), persistent=False)
         self.norm = nn.LayerNorm(width)
         self.entrance = Entrance(context, width)
         self.head = nn.Linear(width, out)
@@ -131,11 +161,10 @@ class Encoder(nn.Module):
         if seen is not None:
             x = torch.where(seen.bool(), x, PADDING)
         h, known = embedded_in(self.embedding, x)
-        h = h + self.positions[: h.shape[1]]
         first = torch.arange(h.shape[1], device=x.device) == 0
         known = known | (first & ~known.any(1, keepdim=True))  # of nothing one step of padding is read
         for layer in self.layers:
-            h = layer(h, known[:, None, None, :])[0]
+            h = layer(h, self.turns[:, : h.shape[1]], known[:, None, None, :])[0]
         weight = known.unsqueeze(2).to(h.dtype)
         mean = (self.norm(h) * weight).sum(1) / weight.sum(1)
         out: Tensor = self.head(self.entrance(mean, context))
@@ -158,6 +187,8 @@ class Decoder(nn.Module):
 
     writes = True
 
+    turns: Tensor
+
     def __init__(
         self,
         latent: int,
@@ -175,7 +206,7 @@ class Decoder(nn.Module):
             raise UsageError(f"transformer writes texts, not items of form {tuple(numbers)}; use mlp")
         self.layers = _made(width, heads, layers, dropout)
         self.embedding = nn.Embedding(numbers[1], width)
-        self.positions = nn.Parameter(torch.randn(numbers[0], width) * 0.02)
+        self.register_buffer("turns", turns_of(numbers[0], width // heads), persistent=False)
         self.tail = nn.Linear(latent, width) if latent else None
         self.tokens = nn.Linear(context.vector, width) if context.vector else None
         self.norm = nn.LayerNorm(width)
@@ -201,10 +232,10 @@ class Decoder(nn.Module):
         self, x: Tensor, at: int, past: list[Past] | None, mask: Tensor | None, context: Context | None
     ) -> tuple[Tensor, list[Past]]:
         """Symbols (B, T) from place `at` on, after a past, to what it knows then, and the new past."""
-        h = self.embedding(x) + self.positions[at : at + x.shape[1]]
-        kept = []
+        h, turns, kept = self.embedding(x), self.turns[:, at : at + x.shape[1]], []
         for i, layer in enumerate(self.layers):
-            h, grown = layer(h, mask, None if past is None else past[i], causal=mask is None and past is None)
+            before = None if past is None else past[i]
+            h, grown = layer(h, turns, mask, before, causal=mask is None and past is None)
             kept.append(grown)
         h = self.norm(h).transpose(1, 2)
         return self.entrance(h, context).transpose(1, 2), kept
@@ -222,7 +253,7 @@ class _Writing(Writer):
         context: Context | None,
         items: int,
     ) -> None:
-        super().__init__(items, network.positions.device)
+        super().__init__(items, network.embedding.weight.device)
         self.network = network
         self.memory = memory
         self.there = there
