@@ -204,6 +204,29 @@ def test_clipping_keeps_the_direction():
     assert (pull / pull.norm()).tolist() == pytest.approx([0.6, 0.8], rel=1e-4)
 
 
+@pytest.mark.parametrize("network", ["conv", "dcgan"])
+@pytest.mark.parametrize("family", ["gan", "vae", "vaegan"])
+def test_a_step_is_that_of_adam_however_weights_and_gradients_lie_in_memory(family, network):
+    # convolutions lie channels last, and their gradients do not where a penalty has gone through them
+    data = ec.read(np.random.default_rng(0).integers(0, 256, (8, 20, 20, 3), dtype=np.uint8))
+    model = ec.build(family, data, seed=0, network=network, width=8).to(memory_format=torch.channels_last)
+    batch = data.batch(torch.arange(8))
+    model.begin(8, batch)
+    model.progress = 1.0
+    for name in [*model.stages[-1].players] * 2:  # what follows a layer of zeros moves from the second on
+        player = Player(model.player(name), 0.0, 0.0, betas=(0.0, 0.0))
+        loss = model.loss(batch, name, torch.Generator().manual_seed(0)).total
+        slopes = torch.autograd.grad(loss, player.parameters, allow_unused=True, retain_graph=True)
+        # without memory Adam's step is the gradient's sign
+        wanted = [
+            p.detach() if g is None else p.detach() - 1e-3 * g / (g.abs() + 1e-8)
+            for p, g in zip(player.parameters, slopes, strict=True)
+        ]
+        player.move(loss, 1e-3)
+        for parameter, there in zip(player.parameters, wanted, strict=True):
+            assert torch.allclose(parameter, there, atol=1e-6)
+
+
 # steps that are not finite
 
 

@@ -52,8 +52,8 @@ class Player:
         """Descend the scalar `total` by one step; returns 1 where nothing moved, else 0, on device."""
         found = torch.autograd.grad(total, self.parameters, allow_unused=True)
         used = [i for i, gradient in enumerate(found) if gradient is not None]
-        gradients = [g for g in found if g is not None]
         with torch.no_grad():
+            gradients = [_laid_out(found[i], self.parameters[i]) for i in used]
             norm = torch.linalg.vector_norm(torch.stack(torch._foreach_norm(gradients)))
             self.length = norm
             broken = (~torch.isfinite(norm)).float()
@@ -100,3 +100,14 @@ class Player:
         for i, (first, second) in enumerate(zip(self.first, self.second, strict=True)):
             out |= {f"{i}.first": first, f"{i}.second": second}
         return out
+
+
+def _laid_out(gradient: Tensor, parameter: Tensor) -> Tensor:
+    """The gradient with the parameter's strides.
+
+    The kernel reads both as they lie in memory and checks nothing: the gradient of a convolution's weight
+    that a penalty has gone through lies otherwise than the weight (channels last), and would be scrambled.
+    """
+    if gradient.stride() == parameter.stride():
+        return gradient
+    return torch.empty_like(parameter, memory_format=torch.preserve_format).copy_(gradient)
