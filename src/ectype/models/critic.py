@@ -155,7 +155,8 @@ class Critic(nn.Module):
     def forward(self, x: Tensor, context: Context | None = None, seen: Tensor | None = None) -> Tensor:
         """The logit of each pack, (B/pack,)."""
         h = self.features(x, context, seen)
-        logit: Tensor = self.head(h).squeeze(1).float()
+        with torch.autocast(h.device.type, enabled=False):
+            logit: Tensor = self.head(h).squeeze(1)
         if self.projection is not None and context is not None:
             vector = context.grouped(self.pack).vector
             logit = logit + (h * self.projection(vector)).sum(1).float() / FEATURES**0.5

@@ -3,7 +3,8 @@
     non-finite   most steps of the window had no finite gradient (each of them moved nothing)
     gradient     the longest gradient is four times what it was, or what other multiple chance never reaches
     loss         more than half of what had been learned is lost again
-    critic       the critic ranks nearly every pair rightly, or suddenly far more of them than before
+    critic       the critic ranks nearly every pair rightly while made items get no nearer to real ones, or
+                 suddenly far more pairs than before
     collapse     made items are far nearer to each other than real ones are
     quality      made items are much further from real ones than they were
 
@@ -29,6 +30,10 @@ _ENOUGH = 6  # windows of history before anything is compared with it
 _KEPT = 12  # windows that are remembered: what was usual at another rate is not usual now
 _BROKEN = 0.6  # of the steps
 _WON = 0.98
+_NEARER = (
+    0.95  # times the nearest of the looks before: a generator that learns from it may be behind its critic
+)
+_LOOKS = 3
 _JUMP = 0.2
 _STEEP = math.log(4)
 _ALIKE = 0.25
@@ -81,7 +86,7 @@ class Signs:
         accuracy = [row[3] for row in finite if math.isfinite(row[3])]
         if accuracy:
             mean = sum(accuracy) / len(accuracy)
-            won = mean > _WON
+            won = mean > _WON and not self.nearing
             found |= {"critic"} if self._above(f"{player}.accuracy", mean, _JUMP) or won else set()
         else:
             loss = sum(row[2] for row in finite) / len(finite)
@@ -102,6 +107,7 @@ class Signs:
             return {"non-finite"}
         found = set()
         apart = energy(real, made)
+        self.history["apart"] = [*self.history.get("apart", []), apart][-_LOOKS - 1 :]
         if within(made) < _ALIKE * within(real) and self.history.get("spread", [0.0])[-1] > 2 * _ALIKE:
             found.add("collapse")
         else:
@@ -109,6 +115,12 @@ class Signs:
         if self._above("energy", apart, _FAR):
             found.add("quality")
         return found
+
+    @property
+    def nearing(self) -> bool:
+        """Whether the newest look found made items nearer to real ones than before, or is an early one."""
+        looks = self.history.get("apart", [])
+        return 0 < len(looks) <= _LOOKS or (len(looks) > 0 and looks[-1] < _NEARER * min(looks[:-1]))
 
     def _above(self, name: str, value: float, least: float) -> bool:
         """Whether a value is unusually high; what is not joins the history."""
