@@ -9,13 +9,12 @@ it has won. γ moves so that it stays near a target between the two:
 
 in the manner of the controller that Karras et al. 2020, "Training generative adversarial networks with
 limited data", equation 1 and section 3, use for augmentation. Its bounds do much of the work, because how
-often the critic is right says little of how steep it is. γ₀ of pictures is 4e-5 per value of an item, at
-least a quarter of it and at most 2.5 times as much: below, the generator jumps from mode to mode, above the
-critic says less than its own noise, and between the two it hardly matters (docs/log.md, 2026-11-21); the
-schedules of Huang et al. 2024 lie there too. For rows of numbers it is 0.01, and at most 0.1: a critic that
-reads their waves finds the steepest first, and until the generator is near the data γ only climbs, whatever
-it does; from above it is slow to come back. For choices it is 0.2 per symbol, at most 2: with less a
-generator of labels went in circles.
+often the critic is right says little of how steep it is. γ₀ of pictures is 2e-4 per value of an item, at
+least a quarter of it and at most twice as much: a tenth is less good, and between the two it hardly matters
+(docs/log.md, 2026-11-21); the schedules of Huang et al. 2024 lie there too. For rows of numbers it is 0.01,
+and at most 0.1: a critic that reads their waves finds the steepest first, and until the generator is near
+the data γ only climbs, whatever it does; from above it is slow to come back. For choices it is 0.2 per
+symbol, at most 2: with less a generator of labels went in circles.
 """
 
 from __future__ import annotations
@@ -41,7 +40,7 @@ TARGET = 0.55
 _ITEMS = 5_000  # items after which an error of 1 in the accuracy has moved γ by a factor e
 _USUAL = (1e-8, 1e-4, 1.0)
 _GAMMA: dict[type[Shape], tuple[float, float, float]] = {
-    Grid: (1e-5, 4e-5, 1e-4),
+    Grid: (5e-5, 2e-4, 4e-4),
     Row: (1e-8, 1e-2, 0.1),
     Tokens: (1e-8, 0.2, 2.0),
 }

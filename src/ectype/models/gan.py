@@ -47,8 +47,8 @@ _OF_TEXTS = (
 _VECTORS = {"hidden": (128,) * 5, "waves": 6}
 # on a CPU, for as long as one is asked, many steps of a narrow network are far ahead of few of a wide one
 _PICTURES = {"width": 16}
-# 1e-3 is half as far in the same time, 5e-3 does not hold together (docs/log.md, 2026-11-21)
-_PICTURES_RATE = 2e-3
+# 1e-3 and 2e-3 are less far in the same time (docs/log.md, 2026-11-21)
+_PICTURES_RATE = 3e-3
 
 
 @final

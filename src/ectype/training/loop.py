@@ -16,7 +16,6 @@ from ectype.data.data import Data
 from ectype.errors import UsageError, spelled
 from ectype.hardware import choose_device, choose_precision
 from ectype.models import Model
-from ectype.shapes import Grid
 from ectype.training.parts import Part, first, following, resumed
 from ectype.training.session import Session
 from ectype.training.signals import Stop
@@ -71,7 +70,7 @@ def fit(
         patience: checks without a better select loss before stopping; 0: never stop early; default: 10,
             and 0 for families of two players.
         device: auto, cpu, cuda, …
-        precision: auto, fp32 or bf16; auto is fp32 for rows, and for pictures of two players.
+        precision: auto, fp32 or bf16; auto is fp32 for rows.
         threads: CPU threads; default: as torch has it, or with minutes the faster of that and one.
         seed: of order and noise.
         supervise: watch for divergence and collapse, and put the run back when they come.
@@ -83,8 +82,6 @@ def fit(
     where the state cannot be resumed, TrainingError when nothing finite is left.
     """
     where = choose_device(device)
-    if precision == "auto" and model.adversarial and isinstance(data.kind.shape, Grid):
-        precision = "fp32"  # with 8 bits of a logit a game stands still once the critic's gaps are small
     bits = choose_precision(precision, where, data.kind.shape)
     rate = model.default_rate if rate is None else rate
     patience = (0 if model.adversarial else 10) if patience is None else patience
