@@ -80,7 +80,8 @@ def fashion_rows(lines: list[Line]) -> Iterator[Row]:
         if not own:
             continue
         some = own[0]["figures"]
-        cell = {name: mean(values(own, name), 2) for name in ("frechet", "precision", "recall", "coverage")}
+        scores = ("frechet", "precision", "recall", "coverage", "spectrum")
+        cell = {name: mean(values(own, name), 2) for name in scores}
         fixed = ", ".join(f"{gamma:.3g}: {mean(values(by[gamma], 'frechet'), 2)}" for gamma in by)
         yield (
             f"{family} of Fashion-MNIST, {steps:,} steps{f', width {width}' if width else ''}, "
@@ -89,7 +90,8 @@ def fashion_rows(lines: list[Line]) -> Iterator[Row]:
             f"**{spread(values(own, 'classes'), 0)}** of 10 classes, Fréchet {cell['frechet']} (real items "
             f"{some['floors']['frechet']:.2f}){f'; fixed γ {fixed}' if by else ''}; precision "
             f"{cell['precision']}, recall {cell['recall']}, coverage {cell['coverage']} "
-            f"({some['floors']['coverage']:.2f}); {minutes(own)}",
+            f"({some['floors']['coverage']:.2f}), spectrum {cell['spectrum']} ({some['floors']['spectrum']:.2f}); "
+            f"{minutes(own)}",
         )
 
 

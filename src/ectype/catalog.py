@@ -75,6 +75,7 @@ METRICS = {
     "probes": "metrics.probes:probes",
     "reading": "metrics.reading:reading",
     "series": "metrics.series:series",
+    "spectrum": "metrics.spectrum:spectrum",
     "texts": "metrics.texts:texts",
 }
 JOBS = {

@@ -62,6 +62,7 @@ def compared(
     from ectype.jobs.timely import timely
     from ectype.jobs.worded import worded
     from ectype.metrics.generation import gap, generation
+    from ectype.metrics.spectrum import spectrum
 
     run.record.pop(SORTED, None)
     warnings = [w for w in run.record.get("warnings", ()) if not str(w).startswith(_NOT)]
@@ -71,6 +72,7 @@ def compared(
     try:
         train = None if home is None or not len(numbers) else _x_of(home, numbers, seed)
         scores = generation(run.kind.shape, made.x, made.real, train, split=items.split, seed=seed)
+        scores += spectrum(run.kind.shape, made.x, made.real, train, split=items.split, seed=seed)
     except DataError as error:  # what can be read is worth its numbers all the same
         warnings.append(f"{_NOT}: {error}")
         outputs.tell(f"warning: {warnings[-1]}")

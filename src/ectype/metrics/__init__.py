@@ -18,6 +18,7 @@ better, and what an answer that learned nothing would have got.
     probes      what codes know about labels: linear probe, nearest neighbours
     reading     whether a decoder reads its code: what the code of another item costs
     series      whether made series move as real ones do: autocorrelation, cross-correlation
+    spectrum    whether made pictures have the texture of real ones: the power of each frequency
     texts       how various made texts are, how like real ones, how much is copied: BLEU, distinct-n
     timegan     whether a small recurrent network tells made series from real ones, and learns from them
 """
