@@ -90,8 +90,8 @@ def fashion_rows(lines: list[Line]) -> Iterator[Row]:
             f"**{spread(values(own, 'classes'), 0)}** of 10 classes, Fréchet {cell['frechet']} (real items "
             f"{some['floors']['frechet']:.2f}){f'; fixed γ {fixed}' if by else ''}; precision "
             f"{cell['precision']}, recall {cell['recall']}, coverage {cell['coverage']} "
-            f"({some['floors']['coverage']:.2f}), spectrum {cell['spectrum']} ({some['floors']['spectrum']:.2f}); "
-            f"{minutes(own)}",
+            f"({some['floors']['coverage']:.2f}), spectrum {cell['spectrum']} "
+            f"({some['floors']['spectrum']:.2f}); {minutes(own)}",
         )
 
 
