@@ -26,7 +26,7 @@ from ectype.kinds import Kind
 from ectype.likelihoods import Distribution, Likelihood
 from ectype.models import Loss, Model, Stage
 from ectype.models.adversarial import CRITIC, GENERATOR
-from ectype.models.balance import Balance
+from ectype.models.balance import PICTURES, Balance
 from ectype.models.critic import Critic
 from ectype.noise import Noise
 from ectype.priors import Prior
@@ -45,8 +45,6 @@ _OF_TEXTS = (
 # deep and narrow: two wide layers, or leaky ones, reach half the quality in the same time; without the
 # waves the critic does not see how wide a narrow mode is, and it comes out half as wide
 _VECTORS = {"hidden": (128,) * 5, "waves": 6}
-# on a CPU, for as long as one is asked, many steps of a narrow network are far ahead of few of a wide one
-_PICTURES = {"width": 16}
 # 1e-3 and 2e-3 are less far in the same time (docs/log.md, 2026-11-21)
 _PICTURES_RATE = 3e-3
 
@@ -73,7 +71,7 @@ class GAN(Model):
     adversarial = True
     coupled = True
     betas = (0.0, 0.99)
-    usual: ClassVar = {"mlp": _VECTORS, "joint": _VECTORS, "conv": _PICTURES}
+    usual: ClassVar = {"mlp": _VECTORS, "joint": _VECTORS, "conv": PICTURES}
 
     def __init__(
         self,

@@ -20,7 +20,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from typing import Any, Literal, final
+from typing import Any, ClassVar, Literal, final
 
 import torch
 from torch import Tensor, nn
@@ -31,10 +31,12 @@ from ectype.errors import UsageError
 from ectype.likelihoods import Distribution
 from ectype.models import Autoencoder, Latents, Loss, Model, Stage
 from ectype.models.adversarial import CRITIC, GENERATOR
-from ectype.models.balance import Balance
+from ectype.models.balance import PICTURES, Balance
 from ectype.models.critic import Critic
 from ectype.noise import Noise, uniform
-from ectype.shapes import has_tokens
+from ectype.shapes import Grid, has_tokens
+
+_PICTURES_RATE = 2e-3
 
 
 @final
@@ -58,6 +60,7 @@ class VAEGAN(Autoencoder):
     adversarial = True
     coupled = True
     betas = (0.0, 0.99)
+    usual: ClassVar = {"conv": PICTURES}
 
     def __init__(
         self,
@@ -91,6 +94,8 @@ class VAEGAN(Autoencoder):
         self.feature_weight = feature_weight
         self.bounded = autoencoder.bounded
         shape = autoencoder.likelihood.shape
+        if isinstance(shape, Grid):
+            self.default_rate = _PICTURES_RATE
         self.balance = Balance(
             shape, regularizer=regularizer, gamma=gamma, augment=augment, mismatch=mismatch
         )
