@@ -150,6 +150,21 @@ def test_the_gradient_penalty_is_the_distance_of_the_slope_from_one(length: floa
     assert torch.autograd.grad(found.sum(), w)[0].isfinite().all()
 
 
+@pytest.mark.parametrize("pack", [1, 2, 4])
+def test_a_pack_is_one_item_of_its_critic(pack: int) -> None:
+    w = torch.randn(pack * 6, generator=generator())
+    w = 2 * w / w.norm()
+    real, made = torch.randn(2, 8, 6, generator=generator(1))
+
+    def critic(x: Tensor) -> Tensor:
+        return x.view(-1, pack * 6) @ w
+
+    found = gradient_penalty(critic, real, made, generator(), pack)
+    torch.testing.assert_close(found, torch.ones(8 // pack), atol=1e-5, rtol=1e-5)
+    x = real.requires_grad_()
+    torch.testing.assert_close(slopes(critic(x), x, pack), torch.full((8 // pack,), 4.0))
+
+
 def test_the_gradient_penalty_is_taken_between_real_and_made() -> None:
     seen: list[Tensor] = []
 
@@ -747,6 +762,21 @@ def test_a_mismatched_pair_is_another_fake_and_neighbours_with_equal_conditions_
     context = critic.condition(same)
     loss = model.balance.critic_loss(critic, same, made, pair, generator())
     torch.testing.assert_close(loss.each, pair(critic(batch.x, context), critic(made, context)))
+
+
+def test_nothing_given_is_wrong_of_no_item() -> None:
+    model, batch = game(gamma=0.0, mismatch=0.5)
+    critic, pair = model.critic, CRITIC["relativistic"]
+    made = model.made(batch, generator()).detach()
+    kept = torch.arange(12) % 3 > 0
+    some = replace(batch, kept={"label": kept})
+    context = critic.condition(some)
+    assert context is not None
+    real = critic(batch.x, context)
+    wrong = pair(real, critic(batch.x, context[torch.arange(12).roll(1)])) * (kept & kept.roll(1))
+    assert 0 < int((kept & kept.roll(1)).sum()) < int(kept.sum())
+    loss = model.balance.critic_loss(critic, some, made, pair, generator())
+    torch.testing.assert_close(loss.each, pair(real, critic(made, context)) + 0.5 * wrong)
 
 
 def test_the_penalty_does_not_reach_mismatched_pairs() -> None:

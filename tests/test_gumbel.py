@@ -147,6 +147,18 @@ def test_it_starts_as_frequent_symbols_at_each_place_are() -> None:
         torch.testing.assert_close(x[:, place].bincount(minlength=5) / 20_000, real, atol=0.02, rtol=0)
 
 
+def test_pieces_of_a_stream_have_no_end_at_their_last_place() -> None:
+    make = Gumbel(TEXT)
+    pieces = torch.randint(2, TEXT.vocabulary, (200, *TEXT.size), generator=generator())
+    make.begin(pieces.float())
+    x = make(numbers(TEXT)).draw(generator())
+    open_ended = x[(x[:, :-1] != END).all(1)]
+    assert len(open_ended) and bool((open_ended[:, -1] > END).any()) and not bool((open_ended == 0).any())
+    again = Gumbel(TEXT)
+    again.load_state_dict(make.state_dict())
+    assert torch.equal(again(numbers(TEXT)).draw(generator()), x)
+
+
 # ---- games ----
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +12,11 @@ import torch
 
 import ectype as ec
 from ectype.data.series import from_series
+from ectype.data.tables import Table
+from ectype.data.timing import moments_of
 from ectype.errors import DataError, ModelFileError, UsageError
 from ectype.jobs.comparing import compared
+from ectype.jobs.gaps import quantile
 from ectype.jobs.impute import forecast, impute
 from ectype.jobs.inputs import items_of
 from ectype.kinds import restored, state_of
@@ -381,3 +385,23 @@ def test_evaluate_says_how_series_move(tmp_path: Path) -> None:
     for name in ("autocorrelation", "cross-correlation"):
         assert np.isfinite(found[name].value) and found[name].floor is not None
     assert "discriminative" not in found
+
+
+@pytest.mark.parametrize("draws", [10, 20, 100])
+def test_one_more_draw_lies_in_the_middle_as_often_as_it_says(draws: int) -> None:
+    x = torch.randn(draws + 1, 20_000, generator=torch.Generator().manual_seed(0))
+    low, high = quantile(x[1:], 0.1), quantile(x[1:], 0.9)
+    assert float(((low <= x[0]) & (x[0] <= high)).double().mean()) == pytest.approx(0.8, abs=0.012)
+
+
+def test_dates_without_a_zone_are_ordered_alike_on_every_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TZ", "Europe/Berlin")
+    time.tzset()
+    try:  # the night on which the hour from two to three is left out there
+        dates = [f"2024-03-31T{t}" for t in ("01:50", "02:05", "02:30", "03:10")]
+        table = Table(Path("x.csv"), {"t": list(dates)}, [1, 2, 3, 4])
+        moments = moments_of(table, "t", "x.csv")
+    finally:
+        monkeypatch.undo()
+        time.tzset()
+    assert moments == sorted(moments) and len(set(moments)) == 4

@@ -138,6 +138,14 @@ def test_gaps_alone_do_not_give_made_series_away(hasty: None) -> None:
     assert math.isfinite(predictive(Compared(made, real, train), steps=5).value)
 
 
+def test_a_series_without_a_number_to_predict_is_left_out() -> None:
+    real, train, made = waves(200, 0), waves(400, 1), waves(400, 2)
+    train[3, -1] = math.nan
+    made[5, :, 1:] = math.nan
+    found = predictive(Compared(made, real, train), steps=5)
+    assert math.isfinite(found.value) and found.floor is not None and math.isfinite(found.floor)
+
+
 def test_what_lies_after_the_end_is_no_gap() -> None:
     x = torch.tensor([[[1.0, math.nan, 3.0, math.nan, math.nan], [1.0, 2.0, 3.0, 4.0, math.nan]]])
     assert _gaps(x).tolist() == [[[False, True, False, True, False], [False] * 5]]

@@ -152,6 +152,22 @@ def test_the_adversarys_share_does_not_depend_on_the_scale_of_its_logits(scale: 
     assert not same(found, alone)
 
 
+def test_the_critic_pulls_as_hard_whatever_the_number_of_samples(monkeypatch: pytest.MonkeyPatch) -> None:
+    lengths: list[Tensor] = []
+
+    def noted(h: Tensor, slope: Tensor, length: Tensor, share: float) -> Tensor:
+        lengths.append(length)
+        return (h * slope).flatten(1).sum(1)
+
+    monkeypatch.setattr(VAEGAN, "_share", staticmethod(noted))
+    for samples in (1, 16):
+        model, batch = made(samples=samples)
+        model.progress = 1.0
+        model.loss(batch, "autoencoder", torch.Generator().manual_seed(2))
+    assert len(lengths) == 4 and lengths[0] == lengths[1] and lengths[2] == lengths[3]
+    assert float(lengths[2] / lengths[0]) > 0.5  # of the first of sixteen alone it is a small part
+
+
 def test_the_value_is_the_autoencoders_own() -> None:
     model, batch = made()
     loss = model.loss(batch, noise=torch.Generator().manual_seed(2))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from ectype.data.tables import Table
@@ -25,7 +25,7 @@ def moments_of(table: Table, name: str, where: str) -> list[float]:
         moment = number(value)
         if math.isnan(moment) and isinstance(value, str):
             try:
-                moment = datetime.fromisoformat(value).timestamp()
+                moment = _seconds(datetime.fromisoformat(value))
             except ValueError:
                 moment = float("nan")
         if math.isnan(moment):
@@ -36,6 +36,11 @@ def moments_of(table: Table, name: str, where: str) -> list[float]:
             )
         found.append(moment)
     return found
+
+
+def _seconds(moment: datetime) -> float:
+    """Since 1970; a date without a zone is of no machine's: its hours are all there, and each once."""
+    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
 
 
 def ordered(

@@ -72,6 +72,16 @@ def straight(known: Tensor) -> Tensor:
     return torch.from_numpy(rows.reshape(known.shape))
 
 
+def quantile(made: Tensor, q: float) -> Tensor:
+    """What one more draw lies below with probability q, of n draws (n, ...): draw i stands at i / (n + 1).
+
+    Hyndman and Fan 1996, "Sample quantiles in statistical packages", definition 6. With torch's own, their
+    definition 7, one more of 20 draws lies between the 10 and 90 % quantiles 72 times in 100.
+    """
+    n = len(made)
+    return torch.quantile(made, min(max((q * (n + 1) - 1) / (n - 1), 0.0), 1.0), 0)
+
+
 def tell_distance(
     kind: Series, made: Tensor, true: Tensor, seen: Tensor, plain_name: str, *, split: str, seed: int
 ) -> None:
@@ -95,7 +105,7 @@ def tell_distance(
               floor=float(far.mean()) ** 0.5, floor_name=plain_name, note=f"mean of {len(made)} fills")
     ]  # fmt: skip
     if len(made) >= _ENOUGH:
-        low, high = (torch.quantile(made, q, 0) for q in _MIDDLE)
+        low, high = (quantile(made, q) for q in _MIDDLE)
         share, bar = share_error(((low <= true) & (true <= high))[hidden])
         scores.append(
             Score("inside 80 %", share, "", "neither", **told, error=bar, floor=0.8, floor_name="ideal",

@@ -11,7 +11,8 @@ All symbols are chosen at once, independent of each other given z. Of a text not
     alive_t = prod_{s<t} (1 - x_s[end])      x_t ← alive_t x_t + (1 - alive_t) padding
 
 which is exact too, and whose gradient says what an end at s does to all that stands after it. Padding is
-never chosen and the last symbol is the end, where there was none before.
+never chosen and the last symbol is the end, where there was none before; but in pieces of a stream, which
+have no end there.
 """
 
 from __future__ import annotations
@@ -116,7 +117,7 @@ class Gumbel(Likelihood):
             barred[PADDING] = -torch.inf
             barred[:, -1] = -torch.inf
             barred[END, -1] = 0.0
-        self.register_buffer("barred", barred, persistent=False)
+        self.register_buffer("barred", barred)
 
     def begin(self, x: Tensor) -> None:
         """0 means how often each symbol stands at each place, by Laplace's rule of succession."""
@@ -125,6 +126,11 @@ class Gumbel(Likelihood):
         ones = F.one_hot(places.nan_to_num(PADDING).long(), self.numbers[0]) * known.unsqueeze(2)
         counts = ones.sum(0).T + 1
         self.get_buffer("origin").copy_(torch.log(counts / counts.sum(0)))
+        if counts.shape[1] > 1 and bool((places[:, -1].nan_to_num(PADDING) > END).any()):
+            # pieces of a stream go on behind their last place: an end there would tell them from made ones
+            last = torch.zeros(len(counts))
+            last[PADDING] = -torch.inf
+            self.get_buffer("barred")[:, -1] = last
 
     def forward(self, h: Tensor) -> GumbelDistribution:
         logits = (h.float() + self.get_buffer("origin") + self.get_buffer("barred")).transpose(1, 2)

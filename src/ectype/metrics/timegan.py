@@ -18,6 +18,7 @@ split at random nearly every step to be measured on was fitted to. Numbers of th
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import final
@@ -180,10 +181,14 @@ def _predicted(
         apart = (said.sigmoid() if bounded else said) - after
         return apart.abs().nanmean((1, 2))
 
-    _descend(reader, lambda: errors(_drawn(fit, stream)).nanmean(), steps)
+    # a series without a number to say has no error, and the gradient of that would be no number either
+    fit, test = (x[x[:, 1:, -1:].isfinite().flatten(1).any(1)] for x in (fit, test))
+    if not (len(fit) and len(test)):
+        return math.nan, None
+    _descend(reader, lambda: errors(_drawn(fit, stream)).mean(), steps)
     with torch.no_grad():
         found = errors(test)
-    return mean_error(found[~found.isnan()])
+    return mean_error(found)
 
 
 def _new(features: int, units: int, stream: torch.Generator, *, every: bool) -> _Reader:

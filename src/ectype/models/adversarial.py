@@ -42,8 +42,8 @@ COMPARES = frozenset({GENERATOR["relativistic"]})
 """The generator's losses that read r; for the others nobody has to compute it."""
 
 
-def slopes(logits: Tensor, x: Tensor) -> Tensor:
-    """|∇_x D(x)|² of each item (B,), summed over its values and differentiable, for x (B, *form).
+def slopes(logits: Tensor, x: Tensor, pack: int = 1) -> Tensor:
+    """|∇_x D(x)|² of each pack (B/pack,), summed over its values and differentiable, for x (B, *form).
 
     R1 is half of its mean over real items, R2 over made ones: Mescheder, Geiger and Nowozin 2018,
     "Which training methods for GANs do actually converge?", equation 9; Roth et al. 2017, "Stabilizing
@@ -51,14 +51,18 @@ def slopes(logits: Tensor, x: Tensor) -> Tensor:
     critic, but where they are packed together.
     """
     (gradient,) = torch.autograd.grad(logits.sum(), x, create_graph=True)
-    return gradient.float().square().flatten(1).sum(1)
+    return gradient.float().square().reshape(len(x) // pack, -1).sum(1)
 
 
-def gradient_penalty(critic: Callable[[Tensor], Tensor], real: Tensor, fake: Tensor, noise: Noise) -> Tensor:
-    """(|∇D| - 1)² at a random point between each pair (B,), for the Wasserstein critic.
+def gradient_penalty(
+    critic: Callable[[Tensor], Tensor], real: Tensor, fake: Tensor, noise: Noise, pack: int = 1
+) -> Tensor:
+    """(|∇D| - 1)² at a random point between each pair of packs (B/pack,), for the Wasserstein critic.
 
-    Gulrajani et al. 2017, "Improved training of Wasserstein GANs", equation 3.
+    A pack is one item of its critic: one point between, and one slope. Gulrajani et al. 2017, "Improved
+    training of Wasserstein GANs", equation 3.
     """
-    share = uniform((len(real), *(1 for _ in real.shape[1:])), noise, real.device)
+    share = uniform((len(real) // pack, *(1 for _ in real.shape[1:])), noise, real.device)
+    share = share.repeat_interleave(pack, 0)
     between = torch.lerp(fake.detach(), real, share).requires_grad_(True)
-    return (slopes(critic(between), between).add(1e-12).sqrt() - 1).square()
+    return (slopes(critic(between), between, pack).add(1e-12).sqrt() - 1).square()

@@ -13,7 +13,8 @@ often the critic is right says little of how steep it is. γ₀ of pictures is 2
 least a quarter of it and at most twice as much: a tenth is less good, and between the two it hardly matters
 (docs/log.md, 2026-11-21); the schedules of Huang et al. 2024 lie there too. For rows of numbers it is 0.01,
 and at most 0.1: a critic that reads their waves finds the steepest first, and until the generator is near
-the data γ only climbs, whatever it does; from above it is slow to come back. For choices it is 0.2 per
+the data γ only climbs, whatever it does; from above it is slow to come back. For series, whose values
+deviate three times as far as pictures', heavy is better throughout, from 0.1 on. For choices it is 0.2 per
 symbol, at most 2: with less a generator of labels went in circles.
 """
 
@@ -34,7 +35,7 @@ from ectype.models.augment import augment, strength
 from ectype.models.critic import Critic
 from ectype.models.lifting import lifted
 from ectype.noise import Noise
-from ectype.shapes import Grid, Row, Shape, Tokens
+from ectype.shapes import Grid, Row, Series, Shape, Tokens
 
 # on a CPU, for as long as one is asked, many steps of narrow networks are far ahead of few of wide ones
 PICTURES = {"width": 16}
@@ -44,6 +45,7 @@ _USUAL = (1e-8, 1e-4, 1.0)
 _GAMMA: dict[type[Shape], tuple[float, float, float]] = {
     Grid: (5e-5, 2e-4, 4e-4),
     Row: (1e-8, 1e-2, 0.1),
+    Series: (1e-4, 0.1, 1.0),
     Tokens: (1e-8, 0.2, 2.0),
 }
 """γ at least, at the start and at most, per value of an item."""
@@ -122,14 +124,15 @@ class Balance(nn.Module):
             parts = {"accuracy": accuracy.detach(), "gap": (real - made).mean().detach()}
             if self.regularizer != "none" and self.fixed != 0:
                 if self.regularizer == "gp":
-                    steep = gradient_penalty(lambda y: critic(y, context, batch.seen), x[:n], x[n:], noise)
+                    steep = gradient_penalty(lambda y: critic(y, context, batch.seen), x[:n], x[n:], noise, m)
                 else:
-                    steep = slopes(logits, x)
-                    steep = steep[:n] + steep[n:] if self.regularizer == "r1r2" else steep[:n]
-                parts |= {"penalty": steep.mean().detach(), "gamma": self.gamma}
-                each = each + 0.5 * self.gamma * steep.view(-1, m).sum(1)
+                    steep = slopes(logits, x, m)
+                    real_ones, made_ones = steep.chunk(2)
+                    steep = real_ones + made_ones if self.regularizer == "r1r2" else real_ones
+                parts |= {"penalty": steep.mean().detach() / m, "gamma": self.gamma}
+                each = each + 0.5 * self.gamma * steep
             if context is not None and self.mismatch > 0:
-                each = each + self.mismatch * _mismatched(critic, pair, real, context, varied[:n], batch.seen)
+                each = each + self.mismatch * _mismatched(critic, pair, real, context, varied[:n], batch)
         return Loss(each.repeat_interleave(m), batch.weight, parts)
 
     def generator_loss(self, critic: Critic, batch: Batch, fake: Tensor, pair: Pair, noise: Noise) -> Loss:
@@ -171,17 +174,19 @@ class Balance(nn.Module):
 
 
 def _mismatched(
-    critic: Critic, pair: Pair, real: Tensor, context: Context, x: Tensor, seen: Tensor | None
+    critic: Critic, pair: Pair, real: Tensor, context: Context, x: Tensor, batch: Batch
 ) -> Tensor:
     """What a critic has to pay for real items x (B, *form), augmented, under others' conditions (B/pack,).
 
     Reed et al. 2016, "Generative adversarial text to image synthesis", algorithm 1: without them a critic
-    learns what looks real long before what fits the condition. Neighbours with equal conditions are left out.
+    learns what looks real long before what fits the condition. Only what another item's condition says and
+    this item's says otherwise is wrong of it: nothing given is true of every item.
     """
     other = torch.arange(len(x), device=x.device).roll(critic.pack)
-    wrong = context[other]
-    differs = (wrong.vector != context.vector).any(1)
-    if context.aligned is not None and wrong.aligned is not None:
-        differs = differs | (wrong.aligned != context.aligned).flatten(1).any(1)
-    made = critic(x.detach(), wrong, seen)
-    return pair(real, made) * differs.view(-1, critic.pack).any(1)
+    wrong = torch.zeros(len(x), dtype=torch.bool, device=x.device)
+    for name, value in batch.given.items():
+        kept = batch.kept.get(name, torch.ones_like(wrong))
+        differs = (value[other] != value).reshape(len(x), -1).any(1)
+        wrong = wrong | (differs & kept & kept[other])
+    made = critic(x.detach(), context[other], batch.seen)
+    return pair(real, made) * wrong.view(-1, critic.pack).any(1)

@@ -101,7 +101,10 @@ class Critic(nn.Module):
 
     @torch.no_grad()
     def restrain(self) -> None:
-        """Divide each weight by its largest singular value where that is above 1.
+        """Divide each weight, as a matrix, by its largest singular value where that is above 1, or nearly.
+
+        Found by a few power iterations, which may leave a few hundredths; a convolution of such a weight can
+        still lengthen a picture, at most by the root of its kernel's places over its stride's.
 
         Gouk, Frank, Pfahringer and Cree 2021, "Regularisation of neural networks by enforcing Lipschitz
         continuity", algorithm 2: a projection after each step, which needs no state of its own.

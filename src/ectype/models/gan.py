@@ -153,7 +153,7 @@ class GAN(Model):
         loss = self.balance.generator_loss(self.critic, batch, fake, GENERATOR[self.adversary], noise)
         if context is None or context.kl is None:
             return loss
-        return replace(loss, each=loss.each + _SMOOTHING * context.kl)
+        return replace(loss, each=loss.each + _SMOOTHING * context.kl[: len(loss.each)])
 
     def _emitted(self, context: Context | None, n: int, noise: Noise) -> Tensor:
         """New items as a critic reads them, with a gradient."""

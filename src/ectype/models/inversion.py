@@ -76,7 +76,8 @@ class Inverted(Autoencoder):
 
     def begin(self, items: int, some: Batch) -> None:
         """Take v from real items."""
-        variance = some.x.double().var(0, unbiased=False).mean()
+        x = some.known.double()
+        variance = (x - x.nanmean(0)).square().nanmean(0).nanmean().nan_to_num(1.0)
         self.get_buffer("spread").copy_(variance.clamp(min=1e-6))
 
     def train(self, mode: bool = True) -> Self:

@@ -169,7 +169,9 @@ class VAEGAN(Autoencoder):
         """h · ∂/∂h of what the critic adds, per item (B,), in shares of the distortion's gradient."""
         n, context = len(batch), self.condition(batch)
         (slope,) = torch.autograd.grad(own.each.sum(), h, retain_graph=True)
-        z, h, length = z[:n], h[:n], slope[:n].float().norm()  # of K samples of each item the first
+        # of K samples of each item the first is pulled, as hard as all of them together
+        length = slope.float().unflatten(0, (-1, n)).sum(0).norm()
+        z, h = z[:n], h[:n]
         h_made = self.decoder(self._mixed(z, context, noise), context)
         far = self._features(batch, h.detach().requires_grad_())
         leaf = h_made.detach().requires_grad_()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 import torch
 from torch import Tensor, nn
 
@@ -53,7 +55,11 @@ class Player:
         found = torch.autograd.grad(total, self.parameters, allow_unused=True)
         used = [i for i, gradient in enumerate(found) if gradient is not None]
         with torch.no_grad():
-            gradients = [_laid_out(found[i], self.parameters[i]) for i in used]
+            # the kernel divides gradients where they lie: one that belongs to two weights is copied
+            shared = Counter(found[i].data_ptr() for i in used)
+            gradients = [
+                _laid_out(found[i], self.parameters[i], shared[found[i].data_ptr()] > 1) for i in used
+            ]
             norm = torch.linalg.vector_norm(torch.stack(torch._foreach_norm(gradients)))
             self.length = norm
             broken = (~torch.isfinite(norm)).float()
@@ -102,12 +108,12 @@ class Player:
         return out
 
 
-def _laid_out(gradient: Tensor, parameter: Tensor) -> Tensor:
-    """The gradient with the parameter's strides.
+def _laid_out(gradient: Tensor, parameter: Tensor, shared: bool) -> Tensor:
+    """The gradient with the parameter's strides, in memory of its own.
 
     The kernel reads both as they lie in memory and checks nothing: the gradient of a convolution's weight
     that a penalty has gone through lies otherwise than the weight (channels last), and would be scrambled.
     """
-    if gradient.stride() == parameter.stride():
+    if gradient.stride() == parameter.stride() and not shared:
         return gradient
     return torch.empty_like(parameter, memory_format=torch.preserve_format).copy_(gradient)

@@ -4,8 +4,8 @@
 
     rung 1   back to the newest good snapshot, rate × 0.5, γ × 2, new order and noise
     rung 2   back to an older one, rate × 0.5, γ × 2, augmentation + 0.1
-    rung 3   back to the first step, rate × 0.25, γ × 2, augmentation + 0.1; from there on no layer of the
-             critic may lengthen anything (`Critic.restrain`)
+    rung 3   back to the first step, rate × 0.25, γ × 2, augmentation + 0.1; from there on the
+             critic's weights are kept short (`Critic.restrain`)
     rung 4   stop, with the best averaged weights
 
 A rung is left behind after ten windows without a sign; rate and restraint stay as they were put. Time
