@@ -325,7 +325,7 @@ BACK = {"step": 1200, "kind": "act", "signs": ["quality"], "to": 1150, "rate": 0
             {"step": 9, "kind": "act", "signs": ["loss"], "action": "stopped here"},
             "the loss rose again; stopped here",
         ),
-        ({**BACK, "restrained": True}, "and a critic whose layers lengthen nothing"),
+        ({**BACK, "restrained": True}, "and a critic whose weights are kept short"),
         ({"step": 9, "kind": "watch", "signs": ["critic"]}, "the critic won; watched, nothing was done"),
         ({"step": 9, "kind": "skipped", "signs": [], "steps": 3}, "3 steps had no finite gradient"),
         ({"step": 9, "kind": "collapse", "signs": ["posterior"], "kl": 0.01}, "try a smaller beta"),

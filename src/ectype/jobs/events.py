@@ -36,7 +36,7 @@ def told(event: Mapping[str, Any]) -> str:
     said = f"{where}: {' and '.join(signs)}"
     if "to" in event:
         rate = f"with {float(event['rate']):g} times the rate that was asked for"
-        bound = " and a critic whose layers lengthen nothing" if event.get("restrained") else ""
+        bound = " and a critic whose weights are kept short" if event.get("restrained") else ""
         return f"{said}; put back to step {int(event['to']):,}, {rate}{bound}"
     return f"{said}; {event['action']}" if "action" in event else f"{said}; watched, nothing was done"
 
