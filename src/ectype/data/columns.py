@@ -203,21 +203,25 @@ def _packed(
     kind: Kind, column: Column, name: str, where: str, strict: bool, notes: list[str]
 ) -> tuple[Tensor, Tensor]:
     """Stored arrays of a column and which are present; unknown and missing ones are counted."""
-    seen: dict[Any, Any] = {}
+    seen: dict[str | int, Any] = {}
     unknown: set[str] = set()
     rows: list[Array | None] = []
     for value in column:
         if not known(value):
             rows.append(None)
             continue
-        key = value if isinstance(value, str | int) else id(value)
-        if key not in seen:
-            try:
-                seen[key] = kind.pack(_item(kind, value))
-            except DataError:
-                seen[key] = None
-                unknown.add(str(value)[:_SHOWN])
-        rows.append(seen[key])
+        # by the value itself: an item of an array is a new object each time, at the address of an older one
+        if isinstance(value, str | int) and value in seen:
+            rows.append(seen[value])
+            continue
+        try:
+            row = kind.pack(_item(kind, value))
+        except DataError:
+            row = None
+            unknown.add(str(value)[:_SHOWN])
+        if isinstance(value, str | int):
+            seen[value] = row
+        rows.append(row)
     present = torch.tensor([row is not None for row in rows])
     missing = int((~present).sum())
     if missing:

@@ -50,7 +50,8 @@ class Data:
     Arguments:
         kind: what an item is.
         store: the stored arrays.
-        splits: item numbers by name; "all" is always there, and train, select and test are disjoint.
+        splits: item numbers by name; "all" is always there, and train, select and test are disjoint. As they
+            are read, the first items of these three are a random sample of them.
         given: the conditions by name, with every item's value.
         labels: (N,) class numbers, -1 where missing, whether or not they are a condition; None: no labels.
         label_kind: what the numbers mean.

@@ -23,7 +23,7 @@ from ectype.data.joint import joined
 from ectype.data.pictures import Size
 from ectype.data.series import from_series
 from ectype.data.sources import HUB, name_of, open_source, open_texts
-from ectype.data.splits import digests, splits_of
+from ectype.data.splits import digests, mixed, splits_of
 from ectype.data.store import Store, Widened, chunks
 from ectype.errors import DataError, UsageError, did_you_mean, spelled
 from ectype.kinds import Kind
@@ -202,7 +202,7 @@ def described(
     return Data(
         kind,
         store,
-        parts,
+        mixed(parts),
         labels=numbers,
         label_kind=label_kind,
         names=found.names or [f"{i:0{max(4, len(str(len(store))))}d}" for i in range(len(store))],

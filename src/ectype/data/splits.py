@@ -138,6 +138,19 @@ def split(hashes: Array, official: Sequence[str] | None, notes: list[str]) -> di
     return {**parts, "all": torch.arange(n)}
 
 
+def mixed(parts: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The same splits with their items in random order, a function of their number; "all" stays as it is.
+
+    Much is measured on the first items of a split, and in a source that is sorted by class or date these are
+    no sample of it.
+    """
+    found = dict(parts)
+    for name in found.keys() - {"all"}:
+        order = np.random.default_rng(len(found[name])).permutation(len(found[name]))
+        found[name] = found[name][torch.from_numpy(order)]
+    return found
+
+
 def _carve(hashes: Array, where: Array, code: int, share: int) -> None:
     """Move about `share` items of train to another split, by their hash; train keeps one group."""
     at = np.flatnonzero(where == 0)

@@ -92,13 +92,15 @@ def _ends(
         items = items_of(run, source, count=each)
         if len(items.indices) < each:
             raise DataError(f"{source} holds one item, and a way has two ends: name a second item")
-        parts.append(next(items.batches()).x)
+        parts.append(next(items.batches()))
     with evaluating(run):
-        x = torch.cat(parts).to(device_of(run))
+        masks = [torch.ones_like(part.x) if part.seen is None else part.seen for part in parts]
+        seen = None if all(part.seen is None for part in parts) else torch.cat(masks)
+        ends = Batch(torch.cat([part.x for part in parts]), seen=seen).to(device_of(run))
         context = context_of(run, given, 2)
-        z = codes(model, Batch(x), context, refine)
+        z = codes(model, ends, context, refine)
         back = model.decode(z, context).mean
-    outputs.tell_scores(fidelity_of(run.kind, [(x, back)], split=f"{GIVEN}, there and back")[:1])
+    outputs.tell_scores(fidelity_of(run.kind, [(ends.known, back)], split=f"{GIVEN}, there and back")[:1])
     return z
 
 

@@ -69,14 +69,14 @@ def power(x: Tensor) -> Tensor:
     """Power of each ring of frequencies that has one, (N, K), of pictures (N, C, H, W) in [0, 1]."""
     h, w = x.shape[2:]
     window = torch.hann_window(h)[:, None] * torch.hann_window(w)
-    away = torch.hypot(torch.fft.fftfreq(h)[:, None], torch.fft.rfftfreq(w)[None, :])
+    away = torch.hypot(torch.fft.fftfreq(h)[:, None], torch.fft.fftfreq(w)[None, :])
     ring = (away * RINGS / math.sqrt(0.5)).long().clamp(max=RINGS - 1)
     ring[0, 0] = RINGS  # the mean, which has been taken off
     counts = torch.bincount(ring.flatten(), minlength=RINGS + 1)[:RINGS]
     found = []
     for part in x.float().split(_PART):
         centred = part - part.mean((2, 3), keepdim=True)
-        each = torch.fft.rfft2(centred * window).abs().square().mean(1).flatten(1)
+        each = torch.fft.fft2(centred * window).abs().square().mean(1).flatten(1)
         sums = torch.zeros(len(part), RINGS + 1).index_add_(1, ring.flatten(), each)
         found.append(sums[:, :RINGS])
     # what rounding to 8 bits adds anyway: a black picture has no logarithm

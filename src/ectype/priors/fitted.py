@@ -25,6 +25,8 @@ from ectype.priors import Posterior, Prior
 from ectype.priors.mixture import LOG_2PI, checked_count, choose
 from ectype.shapes import Shape
 
+_FREE = 100.0
+"""How little coefficients are held short, sklearn's C."""
 _ENOUGH = 20_000  # codes used for a fit; more change the held-out likelihood in the third digit
 
 
@@ -163,9 +165,11 @@ def _parameters(
     owners = fit.predict(train)
     if vectors is not None and len(set(owners)) > 1:
         known = vectors[: len(train)].double().cpu().numpy()
+        # in deviations, or sklearn's penalty of long coefficients would even out the weights of short vectors
+        scale = float(known.std(0).max()) or 1.0
         with _quiet():
-            head = LogisticRegression(max_iter=500).fit(known, owners)
-        coef, bias = head.coef_, head.intercept_
+            head = LogisticRegression(C=_FREE, max_iter=500).fit(known / scale, owners)
+        coef, bias = head.coef_ / scale, head.intercept_
         if len(head.classes_) == 2:  # sklearn keeps one row for two classes: log-odds of the second
             coef, bias = np.concatenate([-coef, coef]) / 2, np.concatenate([-bias, bias]) / 2
         out["bias"][:count] = -1e9

@@ -112,7 +112,7 @@ def _laid_out(gradient: Tensor, parameter: Tensor, shared: bool) -> Tensor:
     """The gradient with the parameter's strides, in memory of its own.
 
     The kernel reads both as they lie in memory and checks nothing: the gradient of a convolution's weight
-    that a penalty has gone through lies otherwise than the weight (channels last), and would be scrambled.
+    may lie otherwise than the weight (channels last), as after a penalty, and would be scrambled.
     """
     if gradient.stride() == parameter.stride() and not shared:
         return gradient
