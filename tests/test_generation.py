@@ -294,7 +294,7 @@ def test_a_model_that_cannot_read_is_evaluated_and_reported(gan: ec.Run) -> None
     assert gan.folder is not None
     assert list(scores) == [
         "energy", "frechet", "precision", "recall", "density", "coverage",
-        "judge right", "classes made", "class shares", "confidence",
+        "spectrum", "judge right", "classes made", "class shares", "confidence",
     ]  # fmt: skip
     assert all(s.n == 180 for s in scores.values())
     assert scores["judge right"].value > 0.85
@@ -325,7 +325,7 @@ def test_without_a_judge_nothing_is_sorted(gan: ec.Run, tmp_path: Path) -> None:
     run = ec.load(gan.folder or tmp_path)
     run.folder = None
     names = [s.name for s in evaluate(run, count=60, judge=False)]
-    assert names[-1] == "coverage"
+    assert names[-1] == "spectrum"
     assert "sorted" not in run.record
 
 

@@ -112,12 +112,18 @@ class Gumbel(Likelihood):
         self.numbers = (shape.vocabulary, shape.sites)
         self.relaxation = relaxation
         self.register_buffer("origin", torch.zeros(self.numbers))
-        barred = torch.zeros(self.numbers)
+        # whether items go on behind their last place, as pieces of a stream do: an end there would tell them
+        self.register_buffer("open", torch.zeros(()))
+        self.register_buffer("barred", self._barred(shape), persistent=False)
+
+    def _barred(self, shape: Tokens) -> Tensor:
+        """What is added to the logits (2, V, T): of items that end at the last place, of those that go on."""
+        barred = torch.zeros(2, *self.numbers)
         if shape.size:
-            barred[PADDING] = -torch.inf
-            barred[:, -1] = -torch.inf
-            barred[END, -1] = 0.0
-        self.register_buffer("barred", barred)
+            barred[:, PADDING] = -torch.inf
+            barred[0, :, -1] = -torch.inf
+            barred[0, END, -1] = 0.0
+        return barred
 
     def begin(self, x: Tensor) -> None:
         """0 means how often each symbol stands at each place, by Laplace's rule of succession."""
@@ -126,14 +132,13 @@ class Gumbel(Likelihood):
         ones = F.one_hot(places.nan_to_num(PADDING).long(), self.numbers[0]) * known.unsqueeze(2)
         counts = ones.sum(0).T + 1
         self.get_buffer("origin").copy_(torch.log(counts / counts.sum(0)))
-        if counts.shape[1] > 1 and bool((places[:, -1].nan_to_num(PADDING) > END).any()):
-            # pieces of a stream go on behind their last place: an end there would tell them from made ones
-            last = torch.zeros(len(counts))
-            last[PADDING] = -torch.inf
-            self.get_buffer("barred")[:, -1] = last
+        goes_on = counts.shape[1] > 1 and bool((places[:, -1].nan_to_num(PADDING) > END).any())
+        self.get_buffer("open").fill_(float(goes_on))
 
     def forward(self, h: Tensor) -> GumbelDistribution:
-        logits = (h.float() + self.get_buffer("origin") + self.get_buffer("barred")).transpose(1, 2)
+        ends, goes_on = self.get_buffer("barred")
+        barred = torch.where(self.get_buffer("open") > 0, goes_on, ends)
+        logits = (h.float() + self.get_buffer("origin") + barred).transpose(1, 2)
         if isinstance(self.shape, Tokens) and not self.shape.size:
             logits = logits.squeeze(1)
         return GumbelDistribution(CategoricalDistribution(logits), self.relaxation)
