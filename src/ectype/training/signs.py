@@ -30,9 +30,7 @@ _ENOUGH = 6  # windows of history before anything is compared with it
 _KEPT = 12  # windows that are remembered: what was usual at another rate is not usual now
 _BROKEN = 0.6  # of the steps
 _WON = 0.98
-_NEARER = (
-    0.95  # times the nearest of the looks before: a generator that learns from it may be behind its critic
-)
+_NEARER = 0.95  # times the nearest of the looks before; a generator that learns may be behind its critic
 _LOOKS = 3
 _JUMP = 0.2
 _STEEP = math.log(4)
