@@ -287,6 +287,16 @@ def test_unusual_is_far_above_a_known_history() -> None:
     assert not unusual(-100.0, [1.0, 1.1, 0.9] * 3, 1.0)
 
 
+@pytest.mark.parametrize(
+    ("looks", "noticed"),
+    [([], True), ([0.5, 0.5], False), ([0.8, 0.7, 0.6, 0.5], False), ([0.5, 0.5, 0.5, 0.5], True)],
+)
+def test_a_critic_that_wins_is_a_sign_where_nothing_gets_nearer(looks: list[float], noticed: bool) -> None:
+    signs = Signs({"apart": looks})
+    won = [[0.0, 1.0, 0.1, 1.0]] * 50
+    assert signs.read("critic", won, settled=True) == ({"critic"} if noticed else set())
+
+
 def test_most_steps_without_a_gradient_are_a_sign_and_a_few_are_not() -> None:
     good, bad = [0.0, 1.0, 1.0, float("nan")], [1.0, float("nan"), float("nan"), float("nan")]
     assert Signs().read("model", [bad] * 40 + [good] * 10, settled=True) == {"non-finite"}
