@@ -16,7 +16,9 @@ from ectype.hardware import (
     computing,
     has_bf16,
     is_convolutional,
+    laid_out,
 )
+from ectype.metrics.eye import descend
 from ectype.shapes import Grid, Row, Series, Tokens
 
 CPU = torch.device("cpu")
@@ -127,3 +129,14 @@ def test_training_on_a_gpu_with_pictures_drawn_anew(model, network, tmp_path):
     assert last.number == last.total
     run = ec.Run.of(built, data).save(tmp_path)
     assert len(ec.sample(run, 3)) == len(ec.sample(ec.load(tmp_path), 3)) == 3
+
+
+def test_a_judge_moves_by_its_gradient_however_it_lies_in_memory():
+    weight = torch.randn(4, 3, 3, 3).contiguous(memory_format=torch.channels_last)
+    gradient = torch.randn(4, 3, 3, 3)  # as a convolution's may lie: channels first
+    memory = ([torch.zeros_like(weight)], [torch.zeros_like(weight)])
+    wanted = weight * (1 - 1e-3 * 1e-2) - 1e-3 * gradient.sign()
+    descend([weight], [gradient], memory, torch.zeros(()), 1e-3)
+    assert torch.allclose(weight, wanted, atol=1e-6)
+    assert laid_out(gradient, gradient) is gradient
+    assert laid_out(gradient, gradient, shared=True).data_ptr() != gradient.data_ptr()

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from ectype.errors import UsageError
 from ectype.shapes import Grid, Shape, Tokens, parts_of
@@ -44,6 +44,17 @@ def channels_last(model: nn.Module) -> None:
     for parameter in model.parameters():
         if parameter.dim() == 4:
             parameter.data = parameter.data.contiguous(memory_format=torch.channels_last)
+
+
+def laid_out(gradient: Tensor, weight: Tensor, shared: bool = False) -> Tensor:
+    """The gradient with the weight's strides, in memory of its own where it is `shared`.
+
+    Adam's fused kernel reads both as they lie in memory and checks nothing: the gradient of a convolution's
+    weight may lie otherwise than the weight (channels last), as after a penalty, and would be scrambled.
+    """
+    if gradient.stride() == weight.stride() and not shared:
+        return gradient
+    return torch.empty_like(weight, memory_format=torch.preserve_format).copy_(gradient)
 
 
 def has_bf16(device: torch.device) -> bool:

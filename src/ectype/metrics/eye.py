@@ -19,7 +19,7 @@ from ectype.assembly import taken
 from ectype.catalog import find
 from ectype.data.data import Data
 from ectype.errors import DataError
-from ectype.hardware import channels_last, choose_precision, computing, is_convolutional
+from ectype.hardware import channels_last, choose_precision, computing, is_convolutional, laid_out
 from ectype.metrics.targets import Target
 from ectype.noise import PerItem, mix
 from ectype.shapes import Grid, Shape, Tokens
@@ -146,7 +146,7 @@ def descend(
     count += 1
     torch._fused_adamw_(
         weights,
-        gradients,
+        [laid_out(gradient, weight) for gradient, weight in zip(gradients, weights, strict=True)],
         *memory,
         [],
         [count] * len(weights),

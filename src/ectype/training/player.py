@@ -7,6 +7,8 @@ from collections import Counter
 import torch
 from torch import Tensor, nn
 
+from ectype.hardware import laid_out
+
 
 class Player:
     """Adam over one player's parameters, with clipping by the running mean of its gradient.
@@ -58,7 +60,7 @@ class Player:
             # the kernel divides gradients where they lie: one that belongs to two weights is copied
             shared = Counter(found[i].data_ptr() for i in used)
             gradients = [
-                _laid_out(found[i], self.parameters[i], shared[found[i].data_ptr()] > 1) for i in used
+                laid_out(found[i], self.parameters[i], shared[found[i].data_ptr()] > 1) for i in used
             ]
             norm = torch.linalg.vector_norm(torch.stack(torch._foreach_norm(gradients)))
             self.length = norm
@@ -106,14 +108,3 @@ class Player:
         for i, (first, second) in enumerate(zip(self.first, self.second, strict=True)):
             out |= {f"{i}.first": first, f"{i}.second": second}
         return out
-
-
-def _laid_out(gradient: Tensor, parameter: Tensor, shared: bool) -> Tensor:
-    """The gradient with the parameter's strides, in memory of its own.
-
-    The kernel reads both as they lie in memory and checks nothing: the gradient of a convolution's weight
-    may lie otherwise than the weight (channels last), as after a penalty, and would be scrambled.
-    """
-    if gradient.stride() == parameter.stride() and not shared:
-        return gradient
-    return torch.empty_like(parameter, memory_format=torch.preserve_format).copy_(gradient)
