@@ -289,7 +289,7 @@ def test_unusual_is_far_above_a_known_history() -> None:
 
 @pytest.mark.parametrize(
     ("looks", "noticed"),
-    [([], True), ([0.5, 0.5], False), ([0.8, 0.7, 0.6, 0.5], False), ([0.5, 0.5, 0.5, 0.5], True)],
+    [([], False), ([0.5, 0.5], False), ([0.8, 0.7, 0.6, 0.5], False), ([0.5, 0.5, 0.5, 0.5], True)],
 )
 def test_a_critic_that_wins_is_a_sign_where_nothing_gets_nearer(looks: list[float], noticed: bool) -> None:
     signs = Signs({"apart": looks})

@@ -116,9 +116,26 @@ class Signs:
 
     @property
     def nearing(self) -> bool:
-        """Whether the newest look found made items nearer to real ones than before, or is an early one."""
+        """Whether the newest look found made items nearer to real ones than before, or is an early one.
+
+        Also where nobody can look: of a few items, or equal ones, a critic is right without having won.
+        """
         looks = self.history.get("apart", [])
-        return 0 < len(looks) <= _LOOKS or (len(looks) > 0 and looks[-1] < _NEARER * min(looks[:-1]))
+        return len(looks) <= _LOOKS or looks[-1] < _NEARER * min(looks[:-1])
+
+    def _left(self, coverage: float) -> bool:
+        """Whether a coverage lies far below what it was; what does not joins the history."""
+        history = self.history.get("coverage", [])
+        usual = median(history) if len(history) >= _ENOUGH else 0.0
+        if usual > _COVERED and coverage < _LOST * usual:
+            return True
+        self._remember("coverage", coverage)
+        return False
+
+    def _leapt(self, name: str, values: list[float]) -> bool:
+        """Whether the largest of a window's values is unusually large; nothing where there are none."""
+        known = [value for value in values if math.isfinite(value)]
+        return bool(known) and self._above(name, math.log(max(*known, 1e-30)), _STEEP)
 
     def _above(self, name: str, value: float, least: float) -> bool:
         """Whether a value is unusually high; what is not joins the history."""
