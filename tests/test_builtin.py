@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
+from PIL import Image as Pillow
 
 from ectype.catalog import DATASETS
 from ectype.data.data import Data
@@ -39,6 +42,23 @@ def test_digits_are_scikit_learns() -> None:
     assert data.labels is not None and data.labels.tolist() == bunch.target.tolist()
     assert "17 levels" in data.notes[0]
     assert len({round(float(v), 4) for v in x.ravel()}) == 16
+
+
+def test_a_folder_that_is_called_as_a_built_in_is_not_passed_over_in_silence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert not any("./digits" in note for note in read("digits").notes)
+    (tmp_path / "digits").mkdir()
+    for i in range(12):
+        Pillow.fromarray(np.full((5, 5), 20 * i, np.uint8)).save(tmp_path / "digits" / f"{i}.png")
+    built_in = read("digits")
+    assert len(built_in) == 1797
+    assert built_in.notes[-1] == "digits is the built-in data set; what lies here under that name is ./digits"
+    for source in ("./digits", "digits/", Path("digits")):
+        data = read(source)
+        assert len(data) == 12
+        assert data.source["absolute"] == str(tmp_path.resolve() / "digits")
 
 
 @pytest.mark.parametrize(("name", "modes", "std"), [("ring", 8, 0.01), ("grid", 25, 0.05)])

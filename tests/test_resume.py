@@ -275,14 +275,14 @@ def test_a_state_with_other_decisions(state):
 
 def test_a_state_of_another_format(state, monkeypatch):
     tensors, progress = load_state(state)
-    monkeypatch.setattr("ectype.training.state.FORMAT", 2)
+    monkeypatch.setattr("ectype.training.state.FORMAT", 3)
     save_state(state, tensors, progress)
     monkeypatch.undo()
     with pytest.raises(ModelFileError, match="written by another version of ectype; start a new run"):
         resume(state)
 
 
-@pytest.mark.parametrize("text", ["{", "[" * 100_000, "[]", '{"format": 1}', '{"format": 1, "steps": 3}'])
+@pytest.mark.parametrize("text", ["{", "[" * 100_000, "[]", '{"format": 2}', '{"format": 2, "steps": 3}'])
 def test_a_state_with_a_strange_header(state, text):
     save_file({"x": torch.zeros(1)}, state, {"ectype_state": text})
     with pytest.raises(ModelFileError, match="state is damaged and cannot be resumed"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 from pathlib import Path
 from typing import Any
@@ -289,18 +290,79 @@ def test_unusual_is_far_above_a_known_history() -> None:
 
 @pytest.mark.parametrize(
     ("looks", "noticed"),
-    [([], True), ([0.5, 0.5], False), ([0.8, 0.7, 0.6, 0.5], False), ([0.5, 0.5, 0.5, 0.5], True)],
+    [([], False), ([0.5, 0.5], False), ([0.8, 0.7, 0.6, 0.5], False), ([0.5, 0.5, 0.5, 0.5], True)],
 )
 def test_a_critic_that_wins_is_a_sign_where_nothing_gets_nearer(looks: list[float], noticed: bool) -> None:
     signs = Signs({"apart": looks})
-    won = [[0.0, 1.0, 0.1, 1.0]] * 50
+    won = [[0.0, 1.0, 0.1, 1.0, 1.0]] * 50
     assert signs.read("critic", won, settled=True) == ({"critic"} if noticed else set())
 
 
 def test_most_steps_without_a_gradient_are_a_sign_and_a_few_are_not() -> None:
-    good, bad = [0.0, 1.0, 1.0, float("nan")], [1.0, float("nan"), float("nan"), float("nan")]
+    none = float("nan")
+    good, bad = [0.0, 1.0, 1.0, none, none], [1.0, none, none, none, none]
     assert Signs().read("model", [bad] * 40 + [good] * 10, settled=True) == {"non-finite"}
     assert Signs().read("model", [bad] * 10 + [good] * 40, settled=True) == set()
+
+
+@pytest.mark.parametrize(
+    ("gradient", "penalty", "found"),
+    [(1.0, 1.0, set()), (1.0, 9.0, {"penalty"}), (9.0, 1.0, {"gradient"}), (9.0, 9.0, {"gradient"})],
+)
+def test_a_penalty_that_leaps_is_a_sign_and_with_the_gradient_one(
+    gradient: float, penalty: float, found: set[str]
+) -> None:
+    signs = Signs()
+
+    def read(length: float, steep: float) -> set[str]:
+        return signs.read("critic", [[0.0, 1.0, 0.1, 0.6, 1.0]] * 49 + [[0.0, length, 0.1, 0.6, steep]], True)
+
+    for i in range(8):
+        assert read(1 + 0.01 * i, 1 + 0.01 * i) == set()
+    assert read(gradient, penalty) == found
+
+
+@pytest.mark.parametrize(
+    ("modes", "found"),
+    [
+        (range(8), set()),
+        (range(6), set()),
+        (range(0, 8, 2), {"coverage"}),
+        (range(4), {"coverage", "quality"}),
+    ],
+)
+def test_modes_that_go_are_a_sign(modes: range, found: set[str]) -> None:
+    """Every second mode of the ring lies as the ring does, and is nothing that `quality` would see."""
+    at = 3 * torch.tensor([[math.cos(a), math.sin(a)] for a in torch.arange(8) * math.pi / 4])
+    stream = torch.Generator().manual_seed(0)
+
+    def ring(modes: range) -> Any:
+        return at[list(modes)].repeat(64, 1)[:256] + 0.1 * torch.randn(256, 2, generator=stream)
+
+    signs, real = Signs(), ring(range(8))
+    assert all(signs.look(ring(range(8)), real) == set() for _ in range(8))
+    assert signs.look(ring(modes), real) == found
+
+
+def test_a_generator_that_gives_up_half_of_the_modes_is_put_back(clean: dict[str, Any]) -> None:
+    run = injection.session(0, STEPS)
+    batch = run._batch
+
+    def halved(at: Any) -> Any:
+        found = batch(at)
+        if run.progress.step < clean["first"] or run.supervisor.now.salt:
+            return found
+        mode = (torch.atan2(found.x[:, 1], found.x[:, 0]) / (math.pi / 4)).round()
+        kept = found.x[mode % 2 == 0]
+        return injection.replace(found, x=kept.repeat(9, 1)[: len(found)])
+
+    run._batch = halved  # type: ignore[method-assign]
+    while not run.finished:
+        run.step()
+    acts = [e for e in run.supervisor.now.events if "action" in e]
+    assert acts[0]["step"] - clean["first"] <= 300
+    assert acts[0]["to"] <= clean["first"] + WINDOW  # a window into it nothing was lost yet
+    assert float(run.judge(run.average) or 0) <= 1.5 * clean["energy"] + 2 * clean["chance"]
 
 
 def test_data_that_never_has_a_gradient_is_an_error_and_no_success() -> None:
@@ -337,6 +399,8 @@ BACK = {"step": 1200, "kind": "act", "signs": ["quality"], "to": 1150, "rate": 0
         ),
         ({**BACK, "restrained": True}, "and a critic whose weights are kept short"),
         ({"step": 9, "kind": "watch", "signs": ["critic"]}, "the critic won; watched, nothing was done"),
+        ({"step": 9, "kind": "watch", "signs": ["coverage"]}, "parts of the data were made no more"),
+        ({"step": 9, "kind": "watch", "signs": ["penalty"]}, "the critic grew steep suddenly"),
         ({"step": 9, "kind": "skipped", "signs": [], "steps": 3}, "3 steps had no finite gradient"),
         ({"step": 9, "kind": "collapse", "signs": ["posterior"], "kl": 0.01}, "try a smaller beta"),
         (

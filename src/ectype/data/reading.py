@@ -227,7 +227,7 @@ def _digest(data: Data) -> str:
 def _source(source: Any, options: dict[str, Any], data: Data, hashes: Any) -> dict[str, Any]:
     """How to read the data again, and what tells whether it is the same."""
     path = str(source) if isinstance(source, str | Path) else None
-    named = path is not None and (path in DATASETS or path.startswith(HUB))
+    named = isinstance(source, str) and (source in DATASETS or source.startswith(HUB))
     digest = hashlib.blake2b(hashes.tobytes(), digest_size=8)
     for at in data.splits.values():
         digest.update(at.numpy().tobytes())

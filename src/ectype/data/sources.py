@@ -32,6 +32,10 @@ def open_source(source: Any) -> Found:
     """
     if isinstance(source, str) and source in DATASETS:
         found: Found = find("datasets", source)()
+        if Path(source).exists():
+            found.notes.append(
+                f"{source} is the built-in data set; what lies here under that name is ./{source}"
+            )
         return found
     if isinstance(source, str) and source.startswith(HUB):
         return from_hub(source.removeprefix(HUB))

@@ -11,9 +11,11 @@ if TYPE_CHECKING:
 _SIGNS = {
     "non-finite": "there was no finite gradient",
     "gradient": "the gradient grew suddenly",
+    "penalty": "the critic grew steep suddenly",
     "loss": "the loss rose again",
     "critic": "the critic won",
     "collapse": "all made items became alike",
+    "coverage": "parts of the data were made no more",
     "quality": "made items moved away from real ones",
     "posterior": "the latent said nothing about the item",
 }

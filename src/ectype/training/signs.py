@@ -2,10 +2,12 @@
 
     non-finite   most steps of the window had no finite gradient (each of them moved nothing)
     gradient     the longest gradient is four times what it was, or what other multiple chance never reaches
+    penalty      the same of the critic's penalty: it became steep
     loss         more than half of what had been learned is lost again
     critic       the critic ranks nearly every pair rightly while made items get no nearer to real ones, or
                  suddenly far more pairs than before
     collapse     made items are far nearer to each other than real ones are
+    coverage     made items lie in far fewer of the places where real ones do than before: modes are gone
     quality      made items are much further from real ones than they were
 
 What a number is compared with is the median of the windows before, and the median of their distances
@@ -18,7 +20,7 @@ import math
 from statistics import median
 from typing import Any, final
 
-from ectype.metrics.space import energy, within
+from ectype.metrics.space import energy, shared, within
 
 WINDOW = 50
 """Steps between two looks."""
@@ -35,6 +37,9 @@ _LOOKS = 3
 _JUMP = 0.2
 _STEEP = math.log(4)
 _ALIKE = 0.25
+_COVERED = 0.4  # less is no usual state that could be lost
+_LOST = 0.75  # of the usual coverage; undisturbed runs of the ring kept 0.92 and more of it
+_MANY = 50  # items from which on a coverage says anything
 _FAR = 0.25  # energy distance: hardly anything in common; what is nearer than this is no alarm
 
 
@@ -67,7 +72,8 @@ class Signs:
         self.history = {k: v for k, v in self.history.items() if k.endswith("first")}
 
     def read(self, player: str, rows: list[list[float]], settled: bool) -> set[str]:
-        """Signs in a window of one player: rows of (broken, gradient length, loss, accuracy or NaN).
+        """Signs in a window of one player: rows of (broken, gradient length, loss, accuracy or NaN, penalty
+        or NaN).
 
         Arguments:
             settled: past the rise of rate and KL, when a loss may be compared with what it was.
@@ -79,8 +85,12 @@ class Signs:
         if not settled:
             self._begin(player, finite)
             return set()
-        length = math.log(max(max(row[1] for row in finite), 1e-30))
-        found |= {"gradient"} if self._above(f"{player}.gradient", length, _STEEP) else set()
+        leapt = (
+            name
+            for name, column in (("gradient", 1), ("penalty", 4))
+            if self._leapt(f"{player}.{name}", [row[column] for row in finite])
+        )
+        found |= set(list(leapt)[:1])  # a leap of both is one leap
         accuracy = [row[3] for row in finite if math.isfinite(row[3])]
         if accuracy:
             mean = sum(accuracy) / len(accuracy)
@@ -112,13 +122,32 @@ class Signs:
             self._remember("spread", float(within(made) / within(real).clamp(min=1e-12)))
         if self._above("energy", apart, _FAR):
             found.add("quality")
+        if min(len(made), len(real)) >= _MANY and self._left(shared(real, made)):
+            found.add("coverage")
         return found
 
     @property
     def nearing(self) -> bool:
-        """Whether the newest look found made items nearer to real ones than before, or is an early one."""
+        """Whether the newest look found made items nearer to real ones than before, or is an early one.
+
+        Also where nobody can look: of a few items, or equal ones, a critic is right without having won.
+        """
         looks = self.history.get("apart", [])
-        return 0 < len(looks) <= _LOOKS or (len(looks) > 0 and looks[-1] < _NEARER * min(looks[:-1]))
+        return len(looks) <= _LOOKS or looks[-1] < _NEARER * min(looks[:-1])
+
+    def _left(self, coverage: float) -> bool:
+        """Whether a coverage lies far below what it was; what does not joins the history."""
+        history = self.history.get("coverage", [])
+        usual = median(history) if len(history) >= _ENOUGH else 0.0
+        if usual > _COVERED and coverage < _LOST * usual:
+            return True
+        self._remember("coverage", coverage)
+        return False
+
+    def _leapt(self, name: str, values: list[float]) -> bool:
+        """Whether the largest of a window's values is unusually large; nothing where there are none."""
+        known = [value for value in values if math.isfinite(value)]
+        return bool(known) and self._above(name, math.log(max(*known, 1e-30)), _STEEP)
 
     def _above(self, name: str, value: float, least: float) -> bool:
         """Whether a value is unusually high; what is not joins the history."""

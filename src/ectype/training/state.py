@@ -23,7 +23,7 @@ from torch import Tensor
 
 from ectype.errors import ModelFileError, OutputError
 
-FORMAT = 1
+FORMAT = 2
 
 
 @dataclass

@@ -90,7 +90,8 @@ class Supervisor:
         if not self.active:
             return
         nothing = torch.full_like(broken, math.nan)
-        row = [broken, length.float(), total.detach().float(), loss.parts.get("accuracy", nothing).float()]
+        game = [loss.parts.get(name, nothing).float() for name in ("accuracy", "penalty")]
+        row = [broken, length.float(), total.detach().float(), *game]
         self._rows.setdefault(player, []).append(torch.stack([v.reshape(()) for v in row]))
         if "kl" in loss.parts:
             self._kl.append(loss.parts["kl"].float().mean())
