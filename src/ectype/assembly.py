@@ -10,7 +10,6 @@ encoder and the decoder, beta to the model. What no part takes is refused, all p
 from __future__ import annotations
 
 import inspect
-import math
 import typing
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -27,7 +26,6 @@ from ectype.kinds import Kind
 from ectype.models import Model
 from ectype.models.critic import FEATURES, Critic, packed
 from ectype.networks.readers import OnGrid, ports_of, reader
-from ectype.shapes import Shape
 
 CONTEXT = 128
 """Width C of the condition vector of every assembled model."""
@@ -90,11 +88,12 @@ def complete(chosen: Mapping[str, Any], kind: Kind, options: Mapping[str, Any]) 
     """A full spec from what the user chose: defaults filled in, options checked and converted."""
     family = find("models", chosen["model"])
     network, likelihood = family.suited(kind)
+    latent = chosen["latent"]
     spec: dict[str, Any] = {
         "model": chosen["model"],
         "network": chosen["network"] or network,
         "likelihood": chosen["likelihood"] or likelihood,
-        "latent": kind.latent or default_latent(kind.shape) if chosen["latent"] is None else chosen["latent"],
+        "latent": (kind.latent or family.latent_for(kind.shape)) if latent is None else latent,
     }
     usual = _inner(family, options).default_prior
     if kind.prior and not find("priors", usual).after_training:
@@ -125,11 +124,6 @@ def _without(spec: Mapping[str, Any], chosen: Mapping[str, Any]) -> int:
             "it is for texts, with the network recurrent"
         )
     return 0
-
-
-def default_latent(shape: Shape) -> int:
-    """The power of two above 1.4 times the square root of the number of values, from 2 to 128."""
-    return 2 ** min(7, max(1, math.ceil(math.log2(1.4 * math.sqrt(max(1, shape.sites))))))
 
 
 def checked(parts: Mapping[str, Callable[..., object]], options: Mapping[str, Any]) -> dict[str, Any]:
@@ -205,6 +199,7 @@ def assemble(spec: Mapping[str, Any], kind: Kind, conditions: Mapping[str, Kind]
         "critic": critic,
     }
     built: Model = make("model", *(makers[part]() for part in family.needs))
+    built.default_rate = family.rates.get(spec["network"], built.default_rate)
     return built
 
 

@@ -11,6 +11,7 @@ concrete model. Models are plain modules: `vae.loss(Batch(x)).total.backward()` 
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -25,8 +26,10 @@ from ectype.errors import UsageError
 from ectype.kinds import Kind
 from ectype.likelihoods import Distribution, Likelihood, each
 from ectype.models.latents import Latents as Latents
+from ectype.models.latents import room
 from ectype.noise import Noise
 from ectype.priors import Prior
+from ectype.shapes import Grid, Shape
 
 
 @dataclass(frozen=True)
@@ -99,6 +102,9 @@ class Model(nn.Module, ABC):
     default_rate: float = 1e-3
     """Learning rate when the user names none."""
 
+    rates: ClassVar[Mapping[str, float]] = {}
+    """The same for networks that suit another one, by name; `assembly` sets it."""
+
     betas: tuple[float, float] = (0.9, 0.999)
     """Adam's, for all players."""
 
@@ -125,6 +131,11 @@ class Model(nn.Module, ABC):
     def suited(cls, kind: Kind) -> tuple[str, str]:
         """The network and the likelihood that suit it for a kind when the user names none."""
         return kind.network, kind.likelihood
+
+    @classmethod
+    def latent_for(cls, shape: Shape) -> int:
+        """Latent numbers when the user names none, by the size of an item."""
+        return room(shape.sites)
 
     @property
     def stages(self) -> tuple[Stage, ...]:
@@ -209,6 +220,11 @@ class Autoencoder(Model, ABC):
 
     per_latent: int
     """How many numbers the encoder emits per latent dimension."""
+
+    @classmethod
+    def latent_for(cls, shape: Shape) -> int:
+        """As any model's, but fewer of a picture, from its places: a code has to tell each of them."""
+        return room(math.prod(shape.size), picture=True) if isinstance(shape, Grid) else room(shape.sites)
 
     def __init__(
         self,

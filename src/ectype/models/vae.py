@@ -22,7 +22,7 @@ not make the code of the whole poorer.
 from __future__ import annotations
 
 import math
-from typing import final
+from typing import ClassVar, final
 
 import torch
 from torch import Tensor, nn
@@ -55,6 +55,8 @@ class VAE(Autoencoder):
 
     default_prior = "flow"
     per_latent = 2
+    # further than 1e-3 and 6e-3 after 1,000 steps (docs/log.md, 2026-11-21)
+    rates: ClassVar = {"conv": 3e-3}
 
     def __init__(
         self,
