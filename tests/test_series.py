@@ -405,3 +405,19 @@ def test_dates_without_a_zone_are_ordered_alike_on_every_machine(monkeypatch: py
         monkeypatch.undo()
         time.tzset()
     assert moments == sorted(moments) and len(set(moments)) == 4
+
+
+def test_a_gap_at_the_end_of_a_window_or_table_is_a_gap_and_no_end(tmp_path: Path) -> None:
+    values = walks()[..., :1].astype(np.float32)
+    values[3, -1] = np.nan
+    names = [
+        f"{n},{t},{'' if np.isnan(v) else v}" for n, one in enumerate(values) for t, (v,) in enumerate(one)
+    ]
+    each = ec.read(str(table(tmp_path / "each.csv", "id,time,v", *names)), kind="series")
+    long = [f"{t},{'' if t % 10 == 7 else np.sin(t)}" for t in range(200)]
+    windows = ec.read(str(table(tmp_path / "long.csv", "time,v", *long)), kind="series", window=8)
+    for data in (each, windows, ec.read(list(values), kind="series")):
+        assert isinstance(data.kind, Series) and not data.kind.varies
+        assert np.isnan(np.stack(data.items(torch.arange(len(data))))[:, -1]).any()
+    padded = ec.read(values, kind="series")  # an array has no other way to say that a series is shorter
+    assert isinstance(padded.kind, Series) and padded.kind.varies
