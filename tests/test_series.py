@@ -421,3 +421,39 @@ def test_a_gap_at_the_end_of_a_window_or_table_is_a_gap_and_no_end(tmp_path: Pat
         assert np.isnan(np.stack(data.items(torch.arange(len(data))))[:, -1]).any()
     padded = ec.read(values, kind="series")  # an array has no other way to say that a series is shorter
     assert isinstance(padded.kind, Series) and padded.kind.varies
+
+
+@pytest.mark.parametrize("varies", [False, True])
+def test_evaluation_of_series_with_gaps_and_conditions(varies: bool) -> None:
+    from ectype.jobs.comparing import compared
+    from ectype.jobs.inputs import Items
+
+    values = walks().astype(np.float32)
+    values[:, 4, 1] = np.nan
+    if varies:
+        values[::3, 9:] = np.nan
+    labels = np.arange(60) % 2
+    data = ec.read((values, labels), kind="series", given="label")
+    model = ec.build("vae", data)
+    list(ec.fit(model, data, steps=3))
+    run = Run.of(model, data)
+    read = ec.evaluate(run, data, samples=2, split="test", judge=False)
+    few = Items(data, data.splits["test"], "test")
+    scores = {score.name: score for score in [*read, *compared(run, few, data, seed=0, judged=True)]}
+    assert {"mse", "energy", "judge right", "autocorrelation"} <= set(scores), sorted(scores)
+    assert 0.1 < scores["mse"].value < 3  # of standardised numbers; steps are none of them
+
+
+def test_a_perfect_model_of_series_with_gaps_and_ends_is_not_told_from_them() -> None:
+    from ectype.jobs.inputs import Items
+    from ectype.jobs.timely import as_read
+
+    values = uneven()
+    values[3][1, 0] = np.nan
+    data = ec.read(values, kind="series")
+    batch = data.batch(torch.arange(len(data)))
+    assert batch.seen is not None
+    made = batch.x.clone()
+    made[~batch.seen] = 7.0  # a model says something everywhere
+    found = as_read(data.kind, made, Items(data, torch.arange(len(data)), "all"))
+    torch.testing.assert_close(found, batch.x)
