@@ -360,6 +360,24 @@ def test_what_is_said_of_a_series_heeds_its_conditions() -> None:
         forecast(run, x[:4], steps=8, given={"colour": "1"})
 
 
+def test_a_table_is_read_as_in_training_and_its_conditions_are_heeded(tmp_path: Path) -> None:
+    rows = [
+        f"{n},{t},{'ab'[n % 2]},{(5 if n % 2 else -5) * (t > 3) + n % 7 / 20}"
+        for n in range(80)
+        for t in range(8)
+    ]
+    path = str(table(tmp_path / "units.csv", "unit,at,sort,v", *rows))
+    data = ec.read(path, kind="series", by="unit", time="at", given="sort")
+    model = ec.build("vae", data, hidden=(64, 64), latent=2, prior="normal")
+    list(ec.fit(model, data, steps=200, batch=50))
+    run = Run.of(model, data)
+    begun = str(table(tmp_path / "new.csv", "unit,at,sort,v", *[r for r in rows if int(r.split(",")[1]) < 4]))
+    made = np.array(forecast(run, begun, steps=4, draws=2, count=10))[:, :, 4:].mean((1, 2, 3))
+    assert (np.sign(made) == np.where(np.arange(10) % 2, 1, -1)).all()
+    np.save(tmp_path / "plain.npy", np.zeros((1, 4, 1), np.float32))  # no table: nothing tells rows apart
+    assert len(forecast(run, str(tmp_path / "plain.npy"), steps=4, draws=1)) == 1
+
+
 def test_gaps_are_of_series(waves: Run) -> None:
     with pytest.raises(UsageError, match="steps is from 1 to 15"):
         forecast(waves, steps=16)

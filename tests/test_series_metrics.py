@@ -11,7 +11,7 @@ from torch import Tensor
 from ectype.errors import DataError, UsageError
 from ectype.metrics import REAL
 from ectype.metrics.series import series
-from ectype.metrics.timegan import Compared, gaps, _parted, discriminative, predictive
+from ectype.metrics.timegan import Compared, _parted, discriminative, gaps, predictive
 
 
 def waves(n: int, seed: int, features: int = 3, steps: int = 10) -> Tensor:

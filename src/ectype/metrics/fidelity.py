@@ -6,9 +6,9 @@
 SSIM is Wang, Bovik, Sheikh and Simoncelli 2004, "Image quality assessment: from error visibility to
 structural similarity", equation 13: Gaussian window 11 × 11, σ = 1.5, only where it fits wholly,
 channels apart and then averaged. The floor is the same score for one constant answer, the mean of
-the training items. Other numbers get the MSE only, of series over what is known; of tokens it says which share comes back right, to the end
-of each text, which share of the items comes back exactly, and of texts the edit distance per symbol, beside
-that from another item's.
+the training items. Other numbers get the MSE only, of series over what is known; of tokens it says what share
+comes back right, to the end of each text, which share of the items comes back exactly, and of texts the
+edit distance per symbol, beside that from another item's.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ SIGMA = 1.5
 
 
 def mse(x: Tensor, y: Tensor) -> Tensor:
-    """Mean squared error of each item, (B,), for x and y (B, *form), over what is known: NaN in x is missing."""
+    """Mean squared error of each item, (B,), for x and y (B, *form), but where x is missing (NaN)."""
     return (x.double() - y.double()).square().flatten(1).nanmean(1)
 
 
