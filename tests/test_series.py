@@ -360,6 +360,24 @@ def test_what_is_said_of_a_series_heeds_its_conditions() -> None:
         forecast(run, x[:4], steps=8, given={"colour": "1"})
 
 
+def test_a_table_is_read_as_in_training_and_its_conditions_are_heeded(tmp_path: Path) -> None:
+    rows = [
+        f"{n},{t},{'ab'[n % 2]},{(5 if n % 2 else -5) * (t > 3) + n % 7 / 20}"
+        for n in range(80)
+        for t in range(8)
+    ]
+    path = str(table(tmp_path / "units.csv", "unit,at,sort,v", *rows))
+    data = ec.read(path, kind="series", by="unit", time="at", given="sort")
+    model = ec.build("vae", data, hidden=(64, 64), latent=2, prior="normal")
+    list(ec.fit(model, data, steps=200, batch=50))
+    run = Run.of(model, data)
+    begun = str(table(tmp_path / "new.csv", "unit,at,sort,v", *[r for r in rows if int(r.split(",")[1]) < 4]))
+    made = np.array(forecast(run, begun, steps=4, draws=2, count=10))[:, :, 4:].mean((1, 2, 3))
+    assert (np.sign(made) == np.where(np.arange(10) % 2, 1, -1)).all()
+    np.save(tmp_path / "plain.npy", np.zeros((1, 4, 1), np.float32))  # no table: nothing tells rows apart
+    assert len(forecast(run, str(tmp_path / "plain.npy"), steps=4, draws=1)) == 1
+
+
 def test_gaps_are_of_series(waves: Run) -> None:
     with pytest.raises(UsageError, match="steps is from 1 to 15"):
         forecast(waves, steps=16)
@@ -405,3 +423,55 @@ def test_dates_without_a_zone_are_ordered_alike_on_every_machine(monkeypatch: py
         monkeypatch.undo()
         time.tzset()
     assert moments == sorted(moments) and len(set(moments)) == 4
+
+
+def test_a_gap_at_the_end_of_a_window_or_table_is_a_gap_and_no_end(tmp_path: Path) -> None:
+    values = walks()[..., :1].astype(np.float32)
+    values[3, -1] = np.nan
+    names = [
+        f"{n},{t},{'' if np.isnan(v) else v}" for n, one in enumerate(values) for t, (v,) in enumerate(one)
+    ]
+    each = ec.read(str(table(tmp_path / "each.csv", "id,time,v", *names)), kind="series")
+    long = [f"{t},{'' if t % 10 == 7 else np.sin(t)}" for t in range(200)]
+    windows = ec.read(str(table(tmp_path / "long.csv", "time,v", *long)), kind="series", window=8)
+    for data in (each, windows, ec.read(list(values), kind="series")):
+        assert isinstance(data.kind, Series) and not data.kind.varies
+        assert np.isnan(np.stack(data.items(torch.arange(len(data))))[:, -1]).any()
+    padded = ec.read(values, kind="series")  # an array has no other way to say that a series is shorter
+    assert isinstance(padded.kind, Series) and padded.kind.varies
+
+
+@pytest.mark.parametrize("varies", [False, True])
+def test_evaluation_of_series_with_gaps_and_conditions(varies: bool) -> None:
+    from ectype.jobs.comparing import compared
+    from ectype.jobs.inputs import Items
+
+    values = walks().astype(np.float32)
+    values[:, 4, 1] = np.nan
+    if varies:
+        values[::3, 9:] = np.nan
+    labels = np.arange(60) % 2
+    data = ec.read((values, labels), kind="series", given="label")
+    model = ec.build("vae", data)
+    list(ec.fit(model, data, steps=3))
+    run = Run.of(model, data)
+    read = ec.evaluate(run, data, samples=2, split="test", judge=False)
+    few = Items(data, data.splits["test"], "test")
+    scores = {score.name: score for score in [*read, *compared(run, few, data, seed=0, judged=True)]}
+    assert {"mse", "energy", "judge right", "autocorrelation"} <= set(scores), sorted(scores)
+    assert 0.1 < scores["mse"].value < 3  # of standardised numbers; steps are none of them
+
+
+def test_a_perfect_model_of_series_with_gaps_and_ends_is_not_told_from_them() -> None:
+    from ectype.jobs.inputs import Items
+    from ectype.jobs.timely import as_read
+
+    values = uneven()
+    values[3][1, 0] = np.nan
+    data = ec.read(values, kind="series")
+    batch = data.batch(torch.arange(len(data)))
+    assert batch.seen is not None
+    made = batch.x.clone()
+    made[~batch.seen] = 7.0  # a model says something everywhere
+    found = as_read(data.kind, made, Items(data, torch.arange(len(data)), "all"))
+    torch.testing.assert_close(found, batch.x)

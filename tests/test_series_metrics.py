@@ -11,7 +11,7 @@ from torch import Tensor
 from ectype.errors import DataError, UsageError
 from ectype.metrics import REAL
 from ectype.metrics.series import series
-from ectype.metrics.timegan import Compared, _gaps, _parted, discriminative, predictive
+from ectype.metrics.timegan import Compared, _parted, discriminative, gaps, predictive
 
 
 def waves(n: int, seed: int, features: int = 3, steps: int = 10) -> Tensor:
@@ -52,7 +52,7 @@ def test_another_sample_is_near_and_another_order_of_time_is_not() -> None:
     assert apart[1].value > 0.3 and apart[1].floor is None
 
 
-def test_correlations_agree_with_numpy_and_pass_over_gaps() -> None:
+def test_correlations_agree_with_numpy_and_pass_overgaps() -> None:
     real = waves(50, 0)
     made = real * torch.tensor([1.0, -1.0, 1.0]).view(1, 3, 1)  # turns the sign of two of three correlations
     _, cross = series(made, real)
@@ -128,7 +128,7 @@ def test_a_seed_says_everything_and_global_noise_is_left_alone(score: object) ->
     assert torch.equal(before, torch.random.get_rng_state())
 
 
-def test_gaps_alone_do_not_give_made_series_away(hasty: None) -> None:
+def testgaps_alone_do_not_give_made_series_away(hasty: None) -> None:
     real, train, made = waves(200, 0), waves(400, 1), waves(400, 2)
     holes = torch.Generator().manual_seed(4)
     real, train = (
@@ -148,7 +148,7 @@ def test_a_series_without_a_number_to_predict_is_left_out() -> None:
 
 def test_what_lies_after_the_end_is_no_gap() -> None:
     x = torch.tensor([[[1.0, math.nan, 3.0, math.nan, math.nan], [1.0, 2.0, 3.0, 4.0, math.nan]]])
-    assert _gaps(x).tolist() == [[[False, True, False, True, False], [False] * 5]]
+    assert gaps(x).tolist() == [[[False, True, False, True, False], [False] * 5]]
 
 
 def test_one_feature_is_predicted_from_itself() -> None:

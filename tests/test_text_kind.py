@@ -154,3 +154,9 @@ def test_a_sheet_can_be_read() -> None:
 )
 def test_a_line_breaks_between_letters_and_not_before_a_mark(word: str, parts: list[str]) -> None:
     assert letters(word) == parts
+
+
+def test_a_line_far_too_long_makes_no_room_and_no_symbols() -> None:
+    kind = Text.fit(["abc", "ab", "Ω" * 1_000_000])
+    assert kind.length == 8 and kind.symbols == ("a", "b", "c")
+    assert Text.fit(["a" * 5000]).length == 1032  # where all are, they are left out by this

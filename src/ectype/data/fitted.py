@@ -79,11 +79,20 @@ def _opened_with(source: Any, kind: Kind, trained: Mapping[str, Any] | None) -> 
         return _texts(source, options)
     if not isinstance(kind, Series):
         return open_source(source)
-    by, time = options.get("by"), options.get("time")
+    by, time = columns_of(source, trained)
     whole = from_series(source, window=None, stride=1, by=by, time=time, seed=0)
     if kind.varies or (whole.values is not None and whole.values.shape[1] == kind.length):
         return whole
     return from_series(source, window=kind.length, stride=kind.length, by=by, time=time, seed=0)
+
+
+def columns_of(source: Any, trained: Mapping[str, Any] | None) -> tuple[str | None, str | None]:
+    """The columns by which training told series apart and put rows in order; of what is no table none."""
+    options = (trained or {}).get("options") or {}
+    path = Path(source).expanduser() if isinstance(source, str | Path) else None
+    if path is None or not (path.is_dir() or is_table(path)):
+        return None, None
+    return options.get("by"), options.get("time")
 
 
 def _texts(source: Any, options: Mapping[str, Any]) -> Found:

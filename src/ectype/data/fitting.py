@@ -176,8 +176,10 @@ def series(
     constant = int((np.nanmin(rows, (0, 2)) == np.nanmax(rows, (0, 2))).sum())
     if constant:
         found.notes.append(f"{constant} of {rows.shape[1]} features never change")
-    # a series that ends before others is shorter; one with gaps up to its last step is not
-    varies = bool(np.isnan(values[:, -1]).all(1).any())
+    # in an array a series that ends before others is shorter; a gap at the end of a window or table is a gap
+    varies = found.varies
+    if varies is None:
+        varies = bool(np.isnan(values[:, -1]).all(1).any())
     return Series.fit(rows, names, varies=varies), store, parts, hashes
 
 

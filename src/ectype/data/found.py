@@ -64,6 +64,7 @@ class Found:
         centres: (M, D) the known modes of a mixture.
         bits: of the values, where the source knows better than the values tell.
         features: names of the numbers at each step of a series.
+        varies: whether series differ in length; None: an array where those that end in NaN throughout do.
     """
 
     pictures: list[Picture] | None = None
@@ -81,6 +82,7 @@ class Found:
     centres: Array | None = None
     bits: int | None = None
     features: list[str] | None = None
+    varies: bool | None = None
 
     def __len__(self) -> int:
         if self.pictures is not None:

@@ -92,8 +92,8 @@ def _of_table(table: Table, where: str, *, by: str | None, time: str | None) -> 
     if time is not None:
         moments = moments_of(table, time, where)
         groups = {key: ordered(table, at, moments, key, where, by) for key, at in groups.items()}
-    found = Found(features=names)
     rows = [values[at] for at in groups.values()]
+    found = Found(features=names, varies=_uneven(rows))
     _refuse_empty(names, rows, where)
     if lost:
         found.notes.append(f"{lost} rows without '{by}' were left out")
@@ -177,7 +177,7 @@ def _of_folder(path: Path, time: str | None) -> Whole:
         rows.append(values)
         names.append(str(file.relative_to(path).with_suffix("")))
     _refuse_empty(columns or [], rows, str(path))
-    found = Found(features=columns)
+    found = Found(features=columns, varies=_uneven(rows))
     found.names = [Path(name).name for name in names]
     if any("/" in name or "\\" in name for name in names):
         found.columns["label"] = [Path(name).parent.name or None for name in names]
@@ -193,7 +193,7 @@ def _of_arrays(source: Any, where: str, window: int | None) -> Whole:
         rows = [row[:, None] if row.ndim == 1 else row for row in rows]
         if any(row.ndim != 2 or row.shape[1] != rows[0].shape[1] or not len(row) for row in rows):
             raise DataError(f"{where}: a list of series needs arrays (steps, features) of the same features")
-        return Found(), rows
+        return Found(varies=_uneven(rows)), rows
     opened = open_source(source)
     values = opened.values
     if values is None or values.ndim not in (2, 3) or values.dtype.kind not in "buif" or not len(values):
@@ -205,6 +205,10 @@ def _of_arrays(source: Any, where: str, window: int | None) -> Whole:
         rows = list(np.asarray(values))
     opened.values = None
     return opened, [np.asarray(row, np.float32) for row in rows]
+
+
+def _uneven(rows: list[Array]) -> bool:
+    return len({len(row) for row in rows}) > 1
 
 
 def _cut(found: Found, rows: list[Array], where: str, window: int | None, stride: int, seed: int) -> Found:
@@ -245,7 +249,9 @@ def _windows(found: Found, rows: list[Array], where: str, window: int, stride: i
         raise DataError(f"{where}: no series has {window} steps; choose a smaller window")
     if left_out:
         found.notes.append(f"{left_out} windows that reach from one split into another were left out")
-    cut = Found(values=np.stack(pieces), notes=found.notes, split=split, features=found.features)
+    cut = Found(
+        values=np.stack(pieces), notes=found.notes, split=split, features=found.features, varies=False
+    )
     if len(rows) > 1:
         stream = np.random.default_rng(mix(seed, 31))
         shares = np.array([0, 0, 0, 0, 0, 0, 0, 0, 1, 2])[np.arange(len(rows)) % 10]

@@ -18,7 +18,7 @@ from ectype.data.splits import HELD_BACK, digests, splits_of
 from ectype.data.store import Resident, chunks
 from ectype.data.tables import Table, refuse_large, typed
 from ectype.errors import DataError, did_you_mean
-from ectype.kinds.text import Text
+from ectype.kinds.text import LONGEST, Text
 from ectype.kinds.units import same, unit_of
 
 Array = np.ndarray[Any, Any]
@@ -117,7 +117,8 @@ def texts(
     parts = splits_of(found, hashes, seed, where)
     train = [found.texts[i] for i in parts["train"].tolist()]
     kind = Text.fit(found.texts, said, found.cut, train)
-    store, of = packed(found, kind, where, strict=strict, hint="; window= cuts long ones into pieces")
+    hint = f" ({LONGEST:,} at most make room); window= cuts long ones into pieces"
+    store, of = packed(found, kind, where, strict=strict, hint=hint)
     rows = torch.from_numpy(of)
     splits = {name: torch.isin(rows, at).nonzero().flatten() for name, at in parts.items()}
     if not len(splits["train"]):

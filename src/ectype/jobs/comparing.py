@@ -6,7 +6,7 @@ for a model without conditions it is item i of `sample --seed`.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -59,7 +59,7 @@ def compared(
         guidance: how strongly conditions act on what is made.
     """
     from ectype.jobs.conditioned import varied
-    from ectype.jobs.timely import timely
+    from ectype.jobs.timely import as_read, timely
     from ectype.jobs.worded import worded
     from ectype.metrics.generation import gap, generation
     from ectype.metrics.spectrum import spectrum
@@ -67,7 +67,8 @@ def compared(
     run.record.pop(SORTED, None)
     warnings = [w for w in run.record.get("warnings", ()) if not str(w).startswith(_NOT)]
     run.record["warnings"] = warnings
-    made = make(run, items, seed, guidance)
+    raw = make(run, items, seed, guidance)
+    made = replace(raw, x=as_read(run.kind, raw.x, items))
     numbers = _others(items, home, seed)
     try:
         train = None if home is None or not len(numbers) else _x_of(home, numbers, seed)
@@ -80,7 +81,7 @@ def compared(
     why = gap(len(made.x), len(made.real))
     if why:
         outputs.tell(f"note: {why}")
-    scores += timely(run, made, items, home, numbers, judged=judged, seed=seed)
+    scores += timely(run, raw, items, home, numbers, judged=judged, seed=seed)
     scores += worded(run, made, items, home, numbers, seed=seed)
     scores += varied(made, train, run, split=items.split, seed=seed)
     if judged and home is not None:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from ectype.context import Context
-    from ectype.jobs.inputs import Items
+    from ectype.jobs.inputs import Given, Items
     from ectype.kinds.series import Series
     from ectype.runs import Run
 
@@ -120,8 +120,8 @@ def forecast(
         draws: futures of each series.
         noise: draw from p(x | z) instead of taking its mean; an interval of means is too narrow.
         temperature: below 1 nearer to the typical future, above 1 further from it.
-        by: of a table: the column that says which series a row is of.
-        time: of a table: the column rows are put in order by.
+        by: of a table: the column that says which series a row is of; default: as in training.
+        time: of a table: the column rows are put in order by; default: as in training.
         split: which part of the run's own data: train, select, test or all.
         count: series at most; default: all of a source, 200 of the run's own data.
         seed: another seed, other futures.
@@ -140,15 +140,15 @@ def forecast(
     kind = series_of(run)
     if not 0 < steps < kind.length:
         raise UsageError(f"steps is from 1 to {kind.length - 1}, the model's window less one, not {steps}")
-    items = None
+    items = own = None
     if source is None or isinstance(source, Data):
         items = items_of(run, source, split=split, count=count or _OWN)
         stored, names, told = items.data.store.gather(items.indices), items.names, items.split
     else:
-        stored, names, told = *_ends(kind, source, steps, count, by, time), ""
+        (stored, names, own), told = _ends(run, source, steps, count, by, time), ""
     seen = ~stored.isnan()
     seen[:, :, -steps:] = False
-    context = _context(run, given, items, len(stored))
+    context = _context(run, given or own, items, len(stored))
     made = filled(run, stored, seen, context, draws=draws, seed=seed, noise=noise, temperature=temperature)
     if told:
         tell_distance(kind, made, stored, seen, "the last value", split=told, seed=seed)
@@ -165,7 +165,7 @@ def series_of(run: Run) -> Series:
     return run.kind
 
 
-def _context(run: Run, given: Mapping[str, str] | None, items: Items | None, n: int) -> Context | None:
+def _context(run: Run, given: Given | None, items: Items | None, n: int) -> Context | None:
     """The context of n series: the conditions that are given by value, else those that each has."""
     from ectype.jobs.decoding import evaluating
     from ectype.jobs.inputs import context_of, device_of
@@ -177,15 +177,17 @@ def _context(run: Run, given: Mapping[str, str] | None, items: Items | None, n: 
 
 
 def _ends(
-    kind: Series, source: str | Path, steps: int, count: int | None, by: str | None, time: str | None
-) -> tuple[Tensor, list[str]]:
-    """The last steps of each series of a source and room for `steps` more, (N, C, T), and their names."""
+    run: Run, source: Any, steps: int, count: int | None, by: str | None, time: str | None
+) -> tuple[Tensor, list[str], list[dict[str, Any]]]:
+    """The last steps of each series of a source and room for `steps` more, names, conditions."""
     import numpy as np
     import torch
 
+    from ectype.data.fitted import columns_of
     from ectype.data.series import whole
 
-    found, rows = whole(source, window=kind.length, by=by, time=time)
+    kind, usual = series_of(run), columns_of(source, run.record.get("data"))
+    found, rows = whole(source, window=kind.length, by=by or usual[0], time=time or usual[1])
     rows = rows[:count]
     stored = np.full((len(rows), kind.features, kind.length), np.nan, np.float32)
     for i, row in enumerate(rows):
@@ -195,7 +197,9 @@ def _ends(
         if not len(end) or np.isnan(end).all() or np.isinf(end).any():
             raise DataError(f"{source}: series {i} ends in nothing known, or in infinite numbers")
         stored[i, :, kind.length - steps - len(end) : kind.length - steps] = end.T
-    return torch.from_numpy(stored), (found.names or [f"{i:04d}" for i in range(len(rows))])[:count]
+    names = (found.names or [f"{i:04d}" for i in range(len(rows))])[:count]
+    there = {name: found.columns[name] for name in run.conditions if name in found.columns}
+    return torch.from_numpy(stored), names, [{n: c[i] for n, c in there.items()} for i in range(len(rows))]
 
 
 def _given(

@@ -15,10 +15,27 @@ if TYPE_CHECKING:
     from ectype.data.data import Data
     from ectype.jobs.comparing import Made
     from ectype.jobs.inputs import Items
+    from ectype.kinds import Kind
     from ectype.metrics import Score
     from ectype.runs import Run
 
 _TOLD, _AHEAD = 1000, 2000  # steps of the networks that judge: a part of the published ones, for the time
+
+
+def as_read(kind: Kind, made: Tensor, items: Items) -> Tensor:
+    """Made series (N, *form) as real ones are read: nothing after their end, and no number in the gaps of the
+    real ones that stand beside them; anything else as it is.
+
+    Without that made series of a perfect model would lie away from real ones, by what is never there.
+    """
+    from ectype.kinds.series import Series
+    from ectype.metrics.timegan import gaps
+
+    if not isinstance(kind, Series):
+        return made
+    real = items.data.store.gather(items.indices[: len(made)])
+    stored = torch.from_numpy(kind.stored(made))
+    return kind.tensor(torch.where(gaps(real), torch.nan, stored))
 
 
 def timely(
@@ -46,11 +63,14 @@ def timely(
     train = None if home is None or not len(others) else home.store.gather(others)
     try:
         scores = series(own, real, None if train is None else train[: len(own)], split=items.split, seed=seed)
+    except DataError as error:  # what can be measured is worth its numbers all the same
+        outputs.tell(f"note: {error}")
+        return []
+    try:
         if judged and train is not None:
             sets = Compared(own, real, train, items.split)
             scores.append(discriminative(sets, seed=seed, steps=_TOLD, tell=outputs.tell))
             scores.append(predictive(sets, seed=seed, steps=_AHEAD, tell=outputs.tell))
-    except DataError as error:  # what can be measured is worth its numbers all the same
+    except DataError as error:
         outputs.tell(f"note: {error}")
-        return []
     return scores

@@ -51,10 +51,11 @@ def train(
     """Train a model on data and write its folder: model, samples, numbers, report.
 
     Arguments:
-        source: folder or zip of images, table that names some (.csv, .jsonl), .npy, .npz, idx, hf:owner/name,
-            or digits, shapes, ring, grid.
-        model: family: ae, gan, vae or vaegan.
-        network: conv, dcgan or mlp; default: what suits the data.
+        source: folder or zip of images, table that names some or holds texts or series (.csv, .jsonl), .txt
+            or a folder of them, .npy, .npz, idx, hf:owner/name, or digits, shapes, ring, grid.
+        model: family: ae, gan, vae or vaegan; of texts also lm, a language model.
+        network: conv, dcgan, mlp or sequence, of texts recurrent, transformer or causal; default: what suits
+            the data.
         likelihood: bernoulli, logistic, normal, laplace or categorical; default: what suits the data.
         prior: normal, mixture, vamp, flow, fitted or gan; default: what suits the family.
         latent: numbers in the code; default: grows with the size of an item.

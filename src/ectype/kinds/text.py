@@ -72,8 +72,8 @@ class Text(Kind):
         Arguments:
             texts: at least one that is not empty.
             unit: "characters", "words", "bytes" or "bpe"; "bpe4000" for so many symbols, bytes included.
-            length: T; by default the longest text and its end, rounded up to a multiple of 8; texts of more
-                than 1,024 symbols make no more room.
+            length: T; by default the longest text of at most 1,024 symbols and its end, rounded up to a
+                multiple of 8.
             known: texts that bpe learns from; by default all.
 
         Raises DataError where there is nothing to fit, MissingExtra for bpe without its package.
@@ -83,9 +83,11 @@ class Text(Kind):
         symbols, merges = learned(texts if known is None else known, many) if unit == "bpe" else (BYTES, ())
         part = merged(symbols, merges) if unit == "bpe" else partial(parted, unit=unit)
         there = [part(text) for text in texts]
-        longest = max(map(len, there), default=0)
-        if not longest:
+        if not max(map(len, there), default=0):
             raise DataError("all texts are empty: there is nothing to learn from")
+        if length is None:  # one far too long, which is left out, makes no room and has no symbols for others
+            there = [one for one in there if len(one) <= LONGEST] or there
+        longest = max(map(len, there))
         room = -(-(min(longest, LONGEST) + 1) // _STEP) * _STEP if length is None else length
         if unit in ("characters", "words"):
             symbols = tuple(sorted({symbol for one in there for symbol in one}))
@@ -129,17 +131,19 @@ class Text(Kind):
         """A string as int32 (T,); raises DataError where it is empty, too long or has unknown symbols."""
         if not isinstance(item, str):
             raise DataError(f"{item!r} is no text")
-        numbers = self.numbered(item)
-        if len(numbers) >= self.length:
+        symbols = self.part(item)
+        if len(symbols) >= self.length:  # said first: what is far too long may hold anything
             unit = "symbols" if self.unit == "bpe" else self.unit
             raise DataError(
-                f"a text of {len(numbers):,} {unit}, and there is room for {self.length - 1:,}: shorten it"
+                f"a text of {len(symbols):,} {unit}, and there is room for {self.length - 1:,}: shorten it"
             )
-        return self.row(numbers)
+        return self.row(self._numbers(symbols))
 
     def numbered(self, item: str) -> Array:
         """The numbers of a text's symbols, without an end; raises DataError as `pack` does, however long."""
-        symbols = self.part(item)
+        return self._numbers(self.part(item))
+
+    def _numbers(self, symbols: Sequence[str]) -> Array:
         if not symbols:
             raise DataError("the text is empty: say something, or leave it out")
         unknown = sorted({symbol for symbol in symbols if symbol not in self.numbers})

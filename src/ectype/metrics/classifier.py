@@ -9,9 +9,9 @@ from torch import Tensor
 
 from ectype.data.data import Data
 from ectype.errors import DataError
+from ectype.kinds.record import Record
 from ectype.metrics.eye import Eye
 from ectype.metrics.targets import Target
-from ectype.shapes import Joint
 
 FEWEST = 10
 """Labelled training items below which there is no judge."""
@@ -22,7 +22,7 @@ def why_not(data: Data) -> str:
     """Why no judge can be fitted to this data, in one sentence; empty when one can."""
     if data.labels is None or data.label_kind is None:
         return "no judge of classes: the data has no labels"
-    if isinstance(data.kind.shape, Joint):
+    if isinstance(data.kind, Record):
         return "no judge of classes: it sees one kind, and these items have several parts"
     labels = data.labels[data.splits.get("train", data.splits["all"][:0])]
     labels = labels[labels >= 0]

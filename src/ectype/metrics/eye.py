@@ -60,7 +60,7 @@ class Eye:
             torch.manual_seed(mix(seed, 11))
             sizes = {"width": 16, "depth": 1} if pictures else {"hidden": (256, 256), "units": 64}
             encoder = find("networks", data.kind.network).Encoder
-            options = taken(encoder, {**sizes, "activation": "leaky"})
+            options = taken(encoder, {**sizes, "activation": "leaky", **data.kind.network_options})
             self.network: nn.Module = encoder(self.shape, sum(self.widths), **options).to(self.device)
         channels_last(self.network)
         self.precision = choose_precision("auto", self.device, self.shape)

@@ -6,9 +6,9 @@
 SSIM is Wang, Bovik, Sheikh and Simoncelli 2004, "Image quality assessment: from error visibility to
 structural similarity", equation 13: Gaussian window 11 × 11, σ = 1.5, only where it fits wholly,
 channels apart and then averaged. The floor is the same score for one constant answer, the mean of
-the training items. Other numbers get the MSE only; of tokens it says which share comes back right, to the end
-of each text, which share of the items comes back exactly, and of texts the edit distance per symbol, beside
-that from another item's.
+the training items. Other numbers get the MSE only, of series over what is known; of tokens it says what share
+comes back right, to the end of each text, which share of the items comes back exactly, and of texts the
+edit distance per symbol, beside that from another item's.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from torch.nn import functional
 from ectype.errors import DataError
 from ectype.kinds import Kind
 from ectype.kinds.record import Record
+from ectype.kinds.series import Series
 from ectype.kinds.text import PADDING
 from ectype.metrics import Score, mean_error
 from ectype.metrics.likeness import ANOTHER, edits
@@ -36,8 +37,8 @@ SIGMA = 1.5
 
 
 def mse(x: Tensor, y: Tensor) -> Tensor:
-    """Mean squared error of each item, (B,), for x and y (B, *form)."""
-    return (x.double() - y.double()).square().flatten(1).mean(1)
+    """Mean squared error of each item, (B,), for x and y (B, *form), but where x is missing (NaN)."""
+    return (x.double() - y.double()).square().flatten(1).nanmean(1)
 
 
 def psnr(x: Tensor, y: Tensor) -> Tensor:
@@ -124,6 +125,9 @@ def fidelity_of(
     """
     if isinstance(kind.shape, Tokens):
         return _right(pairs, split=split, seed=seed)
+    if isinstance(kind, Series) and kind.varies:  # the number of steps is no number of the series
+        pairs = ((x[:, :-1], y[:, :-1]) for x, y in pairs)
+        mean = None if mean is None else mean[:-1]
     if not isinstance(kind, Record):
         return fidelity(pairs, mean=mean, split=split, seed=seed)
     held = [(kind.shape.split(x), kind.shape.split(y)) for x, y in pairs]

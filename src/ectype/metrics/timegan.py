@@ -227,13 +227,13 @@ def _standardised(series: Compared) -> tuple[Tensor, Tensor, Tensor]:
     spread = (train - middle).square().nanmean((0, 2), keepdim=True).sqrt().nan_to_num(0.0)
     spread = torch.where(spread > 0, spread, 1.0)
     # what a model makes has no gaps, and by that alone it could be told from real series
-    gaps = _gaps(train)[torch.arange(len(series.made)) % len(train)]
-    made = torch.where(gaps, torch.nan, series.made)
+    missing = gaps(train)[torch.arange(len(series.made)) % len(train)]
+    made = torch.where(missing, torch.nan, series.made)
     found = [((x - middle) / spread).mT.contiguous() for x in (made, train, series.real)]
     return found[0], found[1], found[2]
 
 
-def _gaps(x: Tensor) -> Tensor:
+def gaps(x: Tensor) -> Tensor:
     """(N, C, T) which numbers are missing before the last step of which anything is known."""
     there = (~x.isnan()).any(1, keepdim=True)
     later = there.flip(2).long().cummax(2).values.flip(2) > 0
