@@ -19,6 +19,7 @@ from ectype.jobs.encode import encode
 from ectype.jobs.inputs import conditions_of, context_of, items_of, tensors_of
 from ectype.jobs.reconstruct import reconstruct
 from ectype.jobs.sample import sample
+from ectype.kinds.label import Label
 from ectype.runs import Run
 from ectype.surfaces.cli import main
 from ectype.surfaces.forms import form, parse
@@ -199,6 +200,34 @@ def test_each_item_may_have_its_own(run: Run) -> None:
         context_of(run, rows, 5)
     with pytest.raises(UsageError, match="conditions for 4 items, and there are 3"):
         decoding.latents(run, 3, given=rows)
+
+
+def test_a_class_is_called_by_its_name_in_any_form() -> None:
+    years = Label.fit([1, 2, 3])
+    for two in (2, "2", 2.0, np.int64(2), torch.tensor(2), np.float32(2)):
+        assert years.pack(two) == 1
+    for none in (0, torch.tensor(0), 2.5, "0"):
+        with pytest.raises(DataError, match="there is no label"):
+            years.pack(none)  # of 1, 2 and 3, 0 is none and not the first
+    assert Label(["a", "b"]).pack(1) == 1
+
+
+def test_arrays_of_pictures_are_pictures_and_negative_numbers_are_numbers() -> None:
+    random = np.random.default_rng(0)
+    pictures = random.integers(0, 256, (N, 3, 12, 12)).astype(np.uint8)
+    items = torch.from_numpy(random.random((N, 1, 12, 12)).astype(np.float32))
+    half = torch.from_numpy(pictures / np.float32(255))
+    half[3] = np.nan
+    more = {"photo": pictures, "half": half, "rows": random.normal(size=(N, 2, 2)), "cold": np.arange(N) - 12}
+    data = ec.read((items, more), given=["photo", "half", "rows", "cold:number"])
+    assert [c.kind.name for c in data.given.values()] == ["image", "image", "vector", "vector"]
+    for name in ("photo", "half"):
+        at = data.given[name].present
+        assert torch.equal(data.given[name].stored[at], torch.from_numpy(pictures)[at])
+        assert at.sum() == N - (name == "half")
+    assert bool(data.given["cold"].present.all())
+    assert data.given["cold"].stored.flatten().tolist() == list(range(-12, 12))
+    assert ec.read((items, {"label": np.arange(N) % 3 - 1}), given="label").given["label"].present.sum() == 16
 
 
 def test_a_list_makes_one_item_each_and_a_longer_one_begins_alike(run: Run) -> None:
