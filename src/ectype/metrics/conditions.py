@@ -40,7 +40,8 @@ def gaps(
 ) -> list[Score]:
     """The gap of each condition, and where there are several, of all together.
 
-    Left out is a condition that fewer than two items have, or all of them alike. Raises UsageError for a model without a bound.
+    Left out is a condition that fewer than two items have, or all of them alike. Raises UsageError for a
+    model without a bound.
 
     Arguments:
         batches: items with their conditions, on the model's device.
