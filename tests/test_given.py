@@ -13,6 +13,7 @@ import torch
 from PIL import Image as Pillow
 
 import ectype as ec
+from ectype.data.fitted import read_with
 from ectype.errors import DataError, UsageError
 from ectype.jobs import decoding
 from ectype.jobs.encode import encode
@@ -430,3 +431,20 @@ def test_a_run_is_evaluated_on_a_users_items(run: Run, source: Path) -> None:
     scores = ec.evaluate(run, source, samples=2, judge=False)
     own = ec.evaluate(run, split="all", samples=2, judge=False)
     assert scores[0].name == own[0].name and scores[0].value == pytest.approx(own[0].value)
+
+
+def test_new_pictures_that_a_table_of_the_old_ones_does_not_name_are_read_without_it(tmp_path: Path) -> None:
+    for folder, names in {"old/a": "pqrs", "old/b": "tuvw", "new/a": "xy", "new/zebra": "z"}.items():
+        (tmp_path / folder).mkdir(parents=True)
+        for i, name in enumerate(names):
+            Pillow.new("L", (8, 8), 20 * i).save(tmp_path / folder / f"{name}.png")
+    (tmp_path / "style.csv").write_text("file,style\n" + "".join(f"{n},{n > 's'}\n" for n in "pqrstuvw"))
+    data = ec.read(tmp_path / "old", given="label,style.csv:style")
+    kinds = {name: condition.kind for name, condition in data.given.items()}
+    new = read_with(tmp_path / "new", data.kind, conditions=kinds, trained=data.source)
+    assert list(new.given) == ["label"] and new.given["label"].present.tolist() == [True, True, False]
+    said = "\n".join(new.notes)
+    assert "style.csv: no row belongs to any item" in said and "has no column for style: read without" in said
+    assert "1 of 3 items have no label (unknown: zebra)" in said
+    with pytest.raises(DataError, match="no row belongs to any item"):
+        read_with(tmp_path / "new", data.kind, conditions=kinds, trained=data.source, strict=True)

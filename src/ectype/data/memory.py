@@ -100,7 +100,7 @@ def _drawn(values: Array, first: bool, where: str) -> list[Picture | None] | Non
     """An array of pictures as such, those with NaN missing; None where it holds none."""
     if values.ndim < 3 or values.dtype.kind not in "buif":
         return None
-    there: Array = np.isfinite(values.reshape(len(values), -1)).all(axis=1)
+    there = np.asarray(np.isfinite(values.reshape(len(values), -1)).all(axis=1))
     if not there.any():
         return None
     try:
