@@ -448,3 +448,15 @@ def test_new_pictures_that_a_table_of_the_old_ones_does_not_name_are_read_withou
     assert "1 of 3 items have no label (unknown: zebra)" in said
     with pytest.raises(DataError, match="no row belongs to any item"):
         read_with(tmp_path / "new", data.kind, conditions=kinds, trained=data.source, strict=True)
+
+
+def test_a_table_with_several_rows_for_one_picture_gives_the_first_and_says_so(tmp_path: Path) -> None:
+    for i in range(4):
+        Pillow.new("L", (8, 8), 50 * i).save(tmp_path / f"{i}.png")
+    rows = [f"{i // 2}.png,caption {i}\n" for i in range(8)] + ["9.png,caption of nothing\n"]
+    (tmp_path / "rows.csv").write_text("file,cap\n" + "".join(rows))
+    data = ec.read(tmp_path, given="rows.csv:cap:text")
+    kind, stored = data.given["cap"].kind, data.given["cap"].stored
+    assert [kind.unpack(row.numpy()) for row in stored] == [f"caption {i}" for i in (0, 2, 4, 6)]
+    assert "4 of 9 rows of rows.csv name an item once more: its first row is taken" in data.notes
+    assert "1 of 9 rows of rows.csv belong to no item" in data.notes
