@@ -48,7 +48,7 @@ def _table(found: dict[tuple[str, str, str], float]) -> str:
         "Written by `./dev test tests/test_any_to_any.py --matrix docs/matrix.md` from the tests themselves:",
         "the share of made items that obey the condition on a toy of two sorts, the worse sort's.",
         "A vaegan of labels and texts is refused in words (no gradient passes through its tokens), an `lm`",
-        "makes texts only, `derived` conditions are made from pictures. Other empty places are not tried here.",
+        "makes texts only, `derived` conditions are made from pictures. Other empty places are not tried.",
         "",
         "| condition | family | " + " | ".join(outputs) + " |",
         "|" + "---|" * (2 + len(outputs)),
