@@ -17,11 +17,14 @@ from torch import Tensor
 from ectype.assembly import build
 from ectype.catalog import MODELS
 from ectype.data.data import Condition, Data
+from ectype.data.derived import made as made_of
 from ectype.data.store import Resident
 from ectype.kinds import Kind
 from ectype.kinds.attributes import Attributes
+from ectype.kinds.derived import Derived
 from ectype.kinds.image import Image
 from ectype.kinds.label import Label
+from ectype.kinds.record import Record
 from ectype.kinds.series import Series
 from ectype.kinds.text import Text
 from ectype.kinds.vector import Vector
@@ -33,12 +36,14 @@ GREY = Image(1, (8, 8), bits=8)
 OUTPUTS: dict[str, Kind] = {
     "image": GREY,
     "label": Label(["a", "b", "c", "d"]),
+    "record": Record({"picture": GREY, "place": Vector([0.0, 0.0], [1.0, 1.0])}),
     "series": Series([0.0], [1.0], 6),
     "text": Text("abcd", 4),
     "vector": Vector([0.0, 0.0], [1.0, 1.0]),
 }
 CONDITIONS: dict[str, tuple[Kind, Any, Any]] = {
     "attributes": (Attributes(["large", "red"]), ["red"], ["large"]),
+    "derived": (Derived(GREY, "low2"), 50, 200),
     "image": (Image(1, (5, 5), bits=8), 0, 255),
     "label": (Label(["x", "y"]), "x", "y"),
     "series": (Series([0.0], [1.0], 5), [0.0, 1.0, 2.0, 1.0, 0.0], [0.0, -1.0, 0.0, -1.0, 0.0]),
@@ -51,9 +56,11 @@ CASES = [
     for family in MODELS
     for output in OUTPUTS
     for condition in CONDITIONS
-    if not (family == "vaegan" and output in TOKENS) and (family != "lm" or output == "text")
+    if not (family == "vaegan" and output in (*TOKENS, "record")) and (family != "lm" or output == "text")
+    # what is made from pictures comes with pictures; a record's parts are read as they are alone
+    if (condition != "derived" or output == "image") and (output != "record" or condition == "label")
 ]
-CASES += [("latent gan", output, "label") for output in OUTPUTS]
+CASES += [("latent gan", output, "label") for output in OUTPUTS if output != "record"]
 
 
 def items(output: str, sort: np.ndarray[Any, Any]) -> Tensor:
@@ -68,6 +75,12 @@ def items(output: str, sort: np.ndarray[Any, Any]) -> Tensor:
     if output == "vector":
         rows = 4 * sort[:, None] - 2 + random.normal(size=(len(sort), 2))
         return torch.from_numpy(rows.astype(np.float32))
+    if output == "record":
+        pair, (picture, place) = OUTPUTS["record"], (items(part, sort) for part in ("image", "vector"))
+        return torch.from_numpy(np.stack([
+            pair.pack({"picture": one.numpy(), "place": other.numpy()})
+            for one, other in zip(picture, place, strict=True)
+        ]))  # fmt: skip
     letters = 2 * sort + random.integers(0, 2, len(sort))  # a or b, c or d
     if output == "label":
         return torch.from_numpy(letters)
@@ -81,6 +94,9 @@ def sort_of(output: str, x: Tensor) -> Tensor:
         return (x >= 2).long()
     if output == "text":
         return (x[:, 0] >= 4).long()
+    if output == "record":
+        one, other = sort_of("image", x[:, :64]), sort_of("vector", x[:, 64:])
+        return torch.where(one == other, one, -1)
     return (x.flatten(1).mean(1) > (0.5 if output == "image" else 0.0)).long()
 
 
@@ -89,6 +105,8 @@ def value(condition: str, sort: int) -> Tensor:
     kind, *values = CONDITIONS[condition]
     if condition == "image":
         return torch.full((1, 5, 5), values[sort], dtype=torch.uint8)
+    if condition == "derived":
+        return torch.full((1, 4, 4), values[sort] / 255)
     return torch.as_tensor(kind.pack(values[sort]))
 
 
@@ -105,7 +123,8 @@ def toy(output: str, condition: str) -> Data:
     present = torch.arange(N) % 10 != 9
     at = torch.arange(N)
     splits = {"train": at[:200], "select": at[200:], "test": at[:0], "all": at}
-    condition_ = Condition(CONDITIONS[condition][0], stored, present)
+    kind = CONDITIONS[condition][0]
+    condition_ = made_of(kind, N) if isinstance(kind, Derived) else Condition(kind, stored, present)
     return Data(OUTPUTS[output], Resident(items(output, sort)), splits, {"it": condition_})
 
 
@@ -116,17 +135,22 @@ def trained(family: str, output: str, condition: str) -> Model:
     options: dict[str, Any] = {"network": "mlp", "hidden": (32, 32)}
     if output == "text" and family != "gan":
         options = {"network": "recurrent", "units": 16}
+    if output == "record":
+        options = {"hidden": (32,), "joined": 32}
     # two critics' habits that take longer than a moment: augmentation and waves of numbers
-    options |= {"augment": 0.0, "waves": 0} if family in ("gan", "vaegan") else {}
+    if family in ("gan", "vaegan"):
+        options |= {"augment": 0.0} | ({} if output == "record" else {"waves": 0})
     prior = {"ae": "fitted", "latent gan": "gan"}.get(family, "normal")
     latent = None if family == "lm" else 2
     # a game about one choice can go in circles: of twelve runs of this kind two ended with one class only
     seed = 2 if family == "gan" and output == "label" else 0
     # a choice's gradient is a noisy one, and a latent GAN has two parts to learn
     steps = 800 if family == "latent gan" else 400 if family == "gan" and output in TOKENS else 200
+    # at 3e-3 a VAE of several parts diverges from its term for completing them, and nobody supervises here
+    rate, steps = (1e-3, 300) if (family, output) == ("vae", "record") else (3e-3, steps)
     family = {"latent gan": "ae"}.get(family, family)
     model = build(family, data, latent=latent, prior=prior, seed=seed, **options)
-    list(fit(model, data, steps=steps, batch=32, rate=3e-3, threads=1, supervise=False, seed=seed))
+    list(fit(model, data, steps=steps, batch=32, rate=rate, threads=1, supervise=False, seed=seed))
     return model
 
 

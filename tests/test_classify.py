@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -13,7 +13,7 @@ import torch
 
 import ectype as ec
 from ectype.errors import DataError, OutputError, UsageError
-from ectype.jobs.classify import classify, prior, truth
+from ectype.jobs.classify import _fitted, classify, prior, truth
 from ectype.jobs.inputs import items_of, own_data
 from ectype.metrics.calibration import calibration, reliability, temperature
 
@@ -60,6 +60,19 @@ def test_a_temperature_makes_nothing_surer_than_it_was() -> None:
     assert temperature(-always, torch.arange(3)) == pytest.approx(1e6)
     with pytest.raises(DataError, match="fitted to labels, and no item has one"):
         temperature(always, torch.full((3,), -1))
+
+
+def test_bounds_that_say_nothing_are_said_to(run: ec.Run, caplog: Any) -> None:
+    home = own_data(run)
+    labels = truth(items_of(run, split="select"), "label", run.conditions["label"])  # type: ignore[arg-type]
+
+    def weigh(items: object) -> torch.Tensor:
+        return -9 * torch.eye(10)[labels]
+
+    weigh.__dict__.update(condition="label", kind=run.conditions["label"])
+    with caplog.at_level("INFO", logger="ectype"):
+        assert _fitted(cast(Any, weigh), home) > 1e5
+    assert "the bounds say nothing about 'label'" in caplog.text
 
 
 # ---- the job ----

@@ -316,6 +316,20 @@ def test_shuffling_leaves_nobody_its_own_and_moves_nothing_else() -> None:
     assert set(sum(pairs, [])) == {100}  # several are dealt out together
 
 
+def test_few_items_do_not_say_that_a_condition_is_ignored() -> None:
+    score = Score("gap: text", 4.0, "nats", "higher", 24, "test", error=3.0, least=100)
+    assert warning(score) == "whether the condition 'text' is read cannot be told from 24 items (4 ± 3 nats)"
+    assert "is ignored" in warning(replace(score, value=-0.1))
+    assert "is ignored" in warning(replace(score, n=200))
+
+
+def test_items_of_one_class_say_nothing_about_it(ignoring: ec.Run) -> None:
+    items = items_of(ignoring)
+    assert items.labels is not None
+    one = replace(items, indices=items.indices[items.labels == 3])
+    assert gaps(ignoring.model, list(one.batches(50)), samples=1) == []  # type: ignore[arg-type]
+
+
 def test_a_condition_of_fewer_than_two_items_has_no_gap(heeding: ec.Run) -> None:
     lone = next(items_of(heeding, count=1).batches())
     assert gaps(heeding.model, [lone], samples=1) == []  # type: ignore[arg-type]

@@ -161,3 +161,18 @@ def test_a_run_keeps_its_derived_conditions_and_trains_the_same_again(tmp_path: 
     }
     picture = Pillow.fromarray(values[0])
     assert len(ec.sample(run, 2, given={"low2": picture})) == 2
+    # in a table it lies below the table's folder, as any picture does, and its aspect is the model's
+    (tmp_path / "tables").mkdir()
+    picture.save(tmp_path / "tables" / "small.png")
+    table = tmp_path / "tables" / "wanted.csv"
+    table.write_text("low2\nsmall.png\n")
+    assert len(ec.sample(run, given_from=table)) == 1
+    table.write_text("low2\n../small.png\n")
+    with pytest.raises(DataError, match="may lie outside of its folder"):
+        ec.sample(run, given_from=table)
+    for name in ("low2", "known"):
+        with pytest.raises(DataError, match=rf"^{name}: a picture of 8x16 \(height x width\), where"):
+            ec.sample(run, 1, given={name: picture.resize((16, 8))})
+        with pytest.raises(DataError, match=f"^{name}: no.png: there is no such file"):
+            ec.sample(run, 1, given={name: "no.png"})
+    assert len(ec.sample(run, 1, given={"known": (picture, Pillow.new("L", (8, 8), 255))})) == 1

@@ -13,12 +13,14 @@ import torch
 from PIL import Image as Pillow
 
 import ectype as ec
+from ectype.data.fitted import read_with
 from ectype.errors import DataError, UsageError
 from ectype.jobs import decoding
 from ectype.jobs.encode import encode
 from ectype.jobs.inputs import conditions_of, context_of, items_of, tensors_of
 from ectype.jobs.reconstruct import reconstruct
 from ectype.jobs.sample import sample
+from ectype.kinds.label import Label
 from ectype.runs import Run
 from ectype.surfaces.cli import main
 from ectype.surfaces.forms import form, parse
@@ -199,6 +201,34 @@ def test_each_item_may_have_its_own(run: Run) -> None:
         context_of(run, rows, 5)
     with pytest.raises(UsageError, match="conditions for 4 items, and there are 3"):
         decoding.latents(run, 3, given=rows)
+
+
+def test_a_class_is_called_by_its_name_in_any_form() -> None:
+    years = Label.fit([1, 2, 3])
+    for two in (2, "2", 2.0, np.int64(2), torch.tensor(2), np.float32(2)):
+        assert years.pack(two) == 1
+    for none in (0, torch.tensor(0), 2.5, "0"):
+        with pytest.raises(DataError, match="there is no label"):
+            years.pack(none)  # of 1, 2 and 3, 0 is none and not the first
+    assert Label(["a", "b"]).pack(1) == 1
+
+
+def test_arrays_of_pictures_are_pictures_and_negative_numbers_are_numbers() -> None:
+    random = np.random.default_rng(0)
+    pictures = random.integers(0, 256, (N, 3, 12, 12)).astype(np.uint8)
+    items = torch.from_numpy(random.random((N, 1, 12, 12)).astype(np.float32))
+    half = torch.from_numpy(pictures / np.float32(255))
+    half[3] = np.nan
+    more = {"photo": pictures, "half": half, "rows": random.normal(size=(N, 2, 2)), "cold": np.arange(N) - 12}
+    data = ec.read((items, more), given=["photo", "half", "rows", "cold:number"])
+    assert [c.kind.name for c in data.given.values()] == ["image", "image", "vector", "vector"]
+    for name in ("photo", "half"):
+        at = data.given[name].present
+        assert torch.equal(data.given[name].stored[at], torch.from_numpy(pictures)[at])
+        assert at.sum() == N - (name == "half")
+    assert bool(data.given["cold"].present.all())
+    assert data.given["cold"].stored.flatten().tolist() == list(range(-12, 12))
+    assert ec.read((items, {"label": np.arange(N) % 3 - 1}), given="label").given["label"].present.sum() == 16
 
 
 def test_a_list_makes_one_item_each_and_a_longer_one_begins_alike(run: Run) -> None:
@@ -401,3 +431,32 @@ def test_a_run_is_evaluated_on_a_users_items(run: Run, source: Path) -> None:
     scores = ec.evaluate(run, source, samples=2, judge=False)
     own = ec.evaluate(run, split="all", samples=2, judge=False)
     assert scores[0].name == own[0].name and scores[0].value == pytest.approx(own[0].value)
+
+
+def test_new_pictures_that_a_table_of_the_old_ones_does_not_name_are_read_without_it(tmp_path: Path) -> None:
+    for folder, names in {"old/a": "pqrs", "old/b": "tuvw", "new/a": "xy", "new/zebra": "z"}.items():
+        (tmp_path / folder).mkdir(parents=True)
+        for i, name in enumerate(names):
+            Pillow.new("L", (8, 8), 20 * i).save(tmp_path / folder / f"{name}.png")
+    (tmp_path / "style.csv").write_text("file,style\n" + "".join(f"{n},{n > 's'}\n" for n in "pqrstuvw"))
+    data = ec.read(tmp_path / "old", given="label,style.csv:style")
+    kinds = {name: condition.kind for name, condition in data.given.items()}
+    new = read_with(tmp_path / "new", data.kind, conditions=kinds, trained=data.source)
+    assert list(new.given) == ["label"] and new.given["label"].present.tolist() == [True, True, False]
+    said = "\n".join(new.notes)
+    assert "style.csv: no row belongs to any item" in said and "has no column for style: read without" in said
+    assert "1 of 3 items have no label (unknown: zebra)" in said
+    with pytest.raises(DataError, match="no row belongs to any item"):
+        read_with(tmp_path / "new", data.kind, conditions=kinds, trained=data.source, strict=True)
+
+
+def test_a_table_with_several_rows_for_one_picture_gives_the_first_and_says_so(tmp_path: Path) -> None:
+    for i in range(4):
+        Pillow.new("L", (8, 8), 50 * i).save(tmp_path / f"{i}.png")
+    rows = [f"{i // 2}.png,caption {i}\n" for i in range(8)] + ["9.png,caption of nothing\n"]
+    (tmp_path / "rows.csv").write_text("file,cap\n" + "".join(rows))
+    data = ec.read(tmp_path, given="rows.csv:cap:text")
+    kind, stored = data.given["cap"].kind, data.given["cap"].stored
+    assert [kind.unpack(row.numpy()) for row in stored] == [f"caption {i}" for i in (0, 2, 4, 6)]
+    assert "4 of 9 rows of rows.csv name an item once more: its first row is taken" in data.notes
+    assert "1 of 9 rows of rows.csv belong to no item" in data.notes

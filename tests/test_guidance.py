@@ -43,6 +43,25 @@ def test_zero_is_as_if_nothing_were_given(run: ec.Run) -> None:
     assert np.array_equal(free, pixels(sample(run, 5, guidance=3)))  # nothing given: nowhere to move to
 
 
+@pytest.mark.parametrize("model", ["vae", "gan"])
+@pytest.mark.parametrize("given", ["outline", "name"])
+def test_pictures_and_texts_are_moved_too(model: str, given: str) -> None:
+    items = np.random.default_rng(0).integers(0, 256, (40, 8, 8)).astype(np.uint8)
+    names = [f"{'red' if i % 2 else 'green'} thing {i}" for i in range(40)]
+    data = ec.read((items, {"name": names}), given=given)
+    built = ec.build(model, data, latent=4, width=8)
+    list(ec.fit(built, data, steps=10, batch=16, supervise=False))
+    run = ec.Run.of(built, data)
+    value = {"name": names[0], "outline": np.full((8, 8), 255, np.uint8)}[given]
+    free = pixels(sample(run, 5))
+    assert np.array_equal(free, pixels(sample(run, 5, given={given: value}, guidance=0)))
+    grids = {s: context_of(run, {given: value}, 2, s) for s in (0.5, 1.0, 3.0)}
+    half, one, far = (c.aligned for c in grids.values() if c is not None)
+    if one is not None and half is not None and far is not None:
+        torch.testing.assert_close(half, one / 2)  # where nothing is given there is nothing on the grid
+        torch.testing.assert_close(far, one if model == "gan" else 3 * one)
+
+
 def test_the_context_moves_along_a_line(run: ec.Run) -> None:
     at = {s: context_of(run, {"label": "3"}, 2, s) for s in (0.0, 1.0, 2.5)}
     zero, one, far = (c.vector for c in at.values() if c is not None)

@@ -131,6 +131,15 @@ def test_white_in_the_mask_is_the_hole_split_in_the_middle(tmp_path: Path) -> No
         hole_of(kind, mask(tmp_path / "dark.png", (8, 8), (0, 0, 4, 2), 120), None, None)
 
 
+def test_of_a_brush_on_a_transparent_layer_the_strokes_are_the_hole(tmp_path: Path) -> None:
+    for empty in ((0, 0, 0, 0), (255, 255, 255, 0)):  # editors leave either colour where nothing was drawn
+        layer = Pillow.new("RGBA", (8, 8), empty)
+        layer.paste((255, 255, 255, 255), (2, 3, 5, 6))
+        layer.save(tmp_path / "layer.png")
+        hole = hole_of(Image(1, (8, 8), bits=8), tmp_path / "layer.png", None, None)
+        assert hole.sum() == 9 and hole[3:6, 2:5].all()
+
+
 def test_a_mask_as_large_as_the_photo_is_scaled_with_it(known: Run, tmp_path: Path) -> None:
     photo = tmp_path / "photo.png"
     Pillow.fromarray(np.full((32, 32), 90, np.uint8)).save(photo)

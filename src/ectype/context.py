@@ -12,7 +12,7 @@ its features, `tokens` are attended to, `aligned` is laid beside the picture.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple, final
 
@@ -116,18 +116,24 @@ class Context:
     def guided(self, null: Context, scale: float) -> Context:
         """This context, moved away from the one in which nothing is given: null + scale · (self - null).
 
-        Every modulation is linear in the vector, so each moves by the same factor: classifier-free
-        guidance (Ho and Salimans 2022, "Classifier-free diffusion guidance", equation 6) applied to
-        what conditions do inside a network instead of to its output, which serves a likelihood, a prior and
-        a generator alike. What is attended to or lies on the grid stays.
+        Every modulation is linear in the vector and in what lies on the grid, so each moves by the same
+        factor: classifier-free guidance (Ho and Salimans 2022, "Classifier-free diffusion guidance",
+        equation 6) applied to what conditions do inside a network instead of to its output, which serves a
+        likelihood, a prior and a generator alike. What is attended to stays, but for a scale of 0: that is
+        `null` itself.
         """
-        return replace(self, vector=null.vector + scale * (self.vector - null.vector))
+        if scale == 0:
+            return null
+        grid = self.aligned
+        if grid is not None and null.aligned is not None:
+            grid = null.aligned + scale * (grid - null.aligned)
+        return replace(self, vector=null.vector + scale * (self.vector - null.vector), aligned=grid)
 
     def within(self, *others: Context) -> Context:
-        """This context, its vector shortened where it is longer than those of all the others."""
-        reach = torch.stack([one.vector.norm(dim=1, keepdim=True) for one in others]).amax(0)
-        length = self.vector.norm(dim=1, keepdim=True)
-        return replace(self, vector=self.vector * (reach / length.clamp(min=1e-12)).clamp(max=1))
+        """This context, its vector and its grid each shortened where longer than those of all the others."""
+        grids = [one.aligned for one in others if one.aligned is not None]
+        grid = None if self.aligned is None else _shortened(self.aligned, grids)
+        return replace(self, vector=_shortened(self.vector, [one.vector for one in others]), aligned=grid)
 
 
 @final
@@ -201,6 +207,13 @@ class Conditioner(nn.Module):
     def of(self, batch: Batch, noise: Noise = None) -> Context:
         """The context of a batch."""
         return self(batch.given, batch.kept, len(batch), noise)
+
+
+def _shortened(x: Tensor, others: Sequence[Tensor]) -> Tensor:
+    """x (B, ...) with no item longer than the longest of the others' items."""
+    length, *lengths = (one.flatten(1).norm(dim=1) for one in (x, *others))
+    factor = (torch.stack(lengths).amax(0) / length.clamp(min=1e-12)).clamp(max=1)
+    return x * factor.view(-1, *(1 for _ in x.shape[1:]))
 
 
 def _reading(read: Tensor | Reading) -> Reading:

@@ -79,7 +79,7 @@ def _rows(found: Found, one: Asked) -> Asked:
         raise UsageError(f"{table.path}: has no column '{column}'{did_you_mean(column, others)}")
     one = replace(one, column=column, name=one.name or column)
     found.columns[one.name] = joined(pictured(table.path, table.columns[column]), rows)
-    found.notes += [note for note in unused(table, rows) if note not in found.notes]
+    found.notes += [note for note in unused(table, key, rows) if note not in found.notes]
     return one
 
 

@@ -96,7 +96,8 @@ def conditions(
         column = found.columns[name]
         if not any(known(value) for value in column):
             raise DataError(f"{where}: '{name}' is missing for every item, so it cannot be given")
-        notes = [] if name == "label" else found.notes  # `labels` has said it already
+        # `labels` has said it already, but for classes of a model that are not these items' own
+        notes = [] if name == "label" and not isinstance(kind, Kind) else found.notes
         look: dict[str, Any] = {"item": item, "strict": strict, "limit": limit}
         if isinstance(kind, Embedded | Encoder):
             made[name] = embedded(column, kind, f"{where}: {name}", notes, **look)
@@ -229,7 +230,7 @@ def _packed(
         text = f"{missing} of {len(rows)} items have no {name}{extra}"
         if strict:
             raise DataError(f"{where}: {text}; complete them, or read without strict")
-        notes.append(text)
+        notes += [text] if text not in notes else []
     blank = np.zeros_like(kind.stored(torch.zeros(1, *kind.shape.form))[0])
     stack = np.stack([blank if row is None else row for row in rows])
     return torch.from_numpy(stack), present

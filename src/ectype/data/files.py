@@ -80,7 +80,7 @@ def _joined(path: Path, arrays: dict[str, Array], items: dict[str, str], labels:
     used = {*items.values(), *labels.values()}
     for key, array in arrays.items():
         if key not in used and array.shape == (n,) and array.dtype.kind in "buifSU":
-            found.columns[key] = as_column(array, n, f"{path}: {key}")
+            found.columns[key] = as_column(array, n, f"{path}: {key}", label=False)
     return found
 
 

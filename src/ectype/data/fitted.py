@@ -60,7 +60,13 @@ def read_with(
     wanted = dict(conditions or {})
     parts = kind.parts if isinstance(kind, Record) else {}
     beside = [one for one in _beside(source, found, trained) if one.name in {**wanted, **parts}]
-    attach(found, beside, homes(source), where)
+    for one in beside:
+        try:
+            attach(found, [one], homes(source), where)
+        except DataError as error:  # what lies there is of other items, such as those that were trained on
+            if strict:
+                raise
+            found.notes.append(str(error))
     store = by_kind(found, kind, where, strict=strict, limit=limit, seed=seed)
     splits = {"all": torch.arange(len(store))}
     data = described(found, kind, store, splits, strict=strict, where=where, label_kind=label_kind)

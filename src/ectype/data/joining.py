@@ -79,10 +79,23 @@ def joined(values: Sequence[Any], rows: Sequence[int | None]) -> Column:
     return typed([None if row is None else values[row] for row in rows])
 
 
-def unused(table: Table, rows: Sequence[int | None]) -> list[str]:
-    """A sentence where rows of a table belong to no item; none where all do."""
-    spare = len(table) - len({row for row in rows if row is not None})
-    return [f"{spare} of {len(table)} rows of {table.path.name} belong to no item"] if spare else []
+def unused(table: Table, key: str | None, rows: Sequence[int | None]) -> list[str]:
+    """Sentences where rows of a table belong to no item, or to one that has a row already.
+
+    Arguments:
+        key: the column that names the items.
+        rows: of each item, as `key_of` has them.
+    """
+    used = {row for row in rows if row is not None}
+    if key is None or len(used) == len(table):
+        return []
+    names = table.columns[key]
+    taken = {parts_of(names[row]) for row in used}
+    spare = [parts_of(name) in taken for row, name in enumerate(names) if row not in used]
+    again, alone = sum(spare), len(spare) - sum(spare)
+    said = f"of {len(table)} rows of {table.path.name}"
+    notes = [f"{again} {said} name an item once more: its first row is taken"] if again else []
+    return notes + ([f"{alone} {said} belong to no item"] if alone else [])
 
 
 def within(root: Path, name: object, where: str) -> Path:

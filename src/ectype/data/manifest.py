@@ -93,7 +93,7 @@ def add_metadata(found: Found, root: Path, tables: Sequence[Table], opened: Open
         if all(row is None for row in rows):
             found.notes.append(f"{path.name} has no row for any picture and was left out")
             continue
-        found.notes += unused(table, rows)
+        found.notes += unused(table, key, rows)
         for name, values in table.columns.items():
             if name != key:
                 values = pictured(path, values, opened)

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
 from PIL import Image as Pillow
 from torch import Tensor
 
-from ectype.data.found import Column, Found, Picture
+from ectype.data.arrays import layout, survey
+from ectype.data.found import Array, Column, Found, Picture
 from ectype.data.tables import typed
 from ectype.errors import DataError
+from ectype.kinds.levels import scale_of, top
+from ectype.kinds.pixels import to_picture
 
 
 def from_python(source: Any) -> Found:
@@ -22,7 +26,7 @@ def from_python(source: Any) -> Found:
     if isinstance(source, tuple) and len(source) == 2 and not isinstance(source[0], Pillow.Image):
         found = from_python(source[0])
         if isinstance(source[1], Mapping):
-            found.columns = {str(k): as_values(v, len(found), f"'{k}'") for k, v in source[1].items()}
+            found.columns = {str(k): as_values(v, len(found), str(k)) for k, v in source[1].items()}
             return found
         found.columns["label"] = as_column(source[1], len(found), "the labels")
         return found
@@ -71,27 +75,52 @@ def _stacked(source: Sequence[Any]) -> Found:
     return Found(values=values, first=first or None)
 
 
-def as_values(values: Any, n: int, where: str) -> Column:
+def as_values(values: Any, n: int, name: str) -> Column:
     """One value of any sort per item: what `as_column` takes, and lists of tags, of numbers or of pictures.
 
+    An array in the form and the scale of pictures is pictures, any other with several axes rows of numbers.
     Raises DataError where there are not `n`.
     """
+    where, first = f"'{name}'", isinstance(values, Tensor)
     if isinstance(values, Tensor):
         values = values.detach().cpu().numpy()
     if isinstance(values, np.ndarray) and values.ndim == 1:
-        return as_column(values, n, where)
+        return as_column(values, n, where, label=name == "label")
     if len(values) != n:
         raise DataError(f"{where}: {len(values)} values where there are {n} items; give one per item")
     if isinstance(values, np.ndarray):
-        return values.reshape(n, -1).astype(np.float32)
+        return _drawn(values, first, where) or values.reshape(n, -1).astype(np.float32)
     pictures = [
         Picture(f"{where} {i}", v.copy) if isinstance(v, Pillow.Image) else v for i, v in enumerate(values)
     ]
     return typed([None if isinstance(v, float) and v != v else v for v in pictures])
 
 
-def as_column(values: Any, n: int, where: str) -> Column:
-    """One value per item: names, whole numbers or floats; None, "" and NaN are missing labels.
+def _drawn(values: Array, first: bool, where: str) -> list[Picture | None] | None:
+    """An array of pictures as such, those with NaN missing; None where it holds none."""
+    if values.ndim < 3 or values.dtype.kind not in "buif":
+        return None
+    there = np.asarray(np.isfinite(values.reshape(len(values), -1)).all(axis=1))
+    if not there.any():
+        return None
+    try:
+        turn = layout(values, first, where)
+        seen = survey(values[there])
+        scale = scale_of(seen.low, seen.high, values.dtype.kind, seen.whole, binary=seen.binary, where=where)
+    except DataError:
+        return None
+    white = top(scale.bits)
+
+    def picture(i: int) -> Pillow.Image:
+        return to_picture(scale.levels(turn(values[i : i + 1]))[0], white)
+
+    return [Picture(f"{where} {i}", partial(picture, i)) if there[i] else None for i in range(len(values))]
+
+
+def as_column(values: Any, n: int, where: str, *, label: bool = True) -> Column:
+    """One value per item: names, whole numbers or floats; None, "" and NaN are missing.
+
+    Of a label negative whole numbers are missing too.
 
     Raises DataError where there are not `n`.
     """
@@ -106,6 +135,6 @@ def as_column(values: Any, n: int, where: str) -> Column:
             return [None if gone else int(v) for v, gone in zip(array, gap, strict=True)]
         return array.astype(np.float32)
     if array.dtype.kind in "bui":
-        return [None if v < 0 else int(v) for v in array.astype(np.int64)]
+        return [None if label and v < 0 else int(v) for v in array.astype(np.int64)]
     names = [v.decode("utf-8", "replace") if isinstance(v, bytes) else v for v in array.tolist()]
     return [None if name is None or name == "" or name != name else str(name) for name in names]

@@ -47,7 +47,8 @@ def rows_from(run: Run, path: Path) -> list[Row]:
     from ectype.data.folder import names_of
     from ectype.data.joining import KEYS, within
     from ectype.data.tables import is_table, read_table
-    from ectype.kinds.image import Image
+    from ectype.jobs.inputs import pictured
+    from ectype.kinds.embedded import Embedded
     from ectype.kinds.text import Text
 
     if not is_table(path):
@@ -66,9 +67,9 @@ def rows_from(run: Run, path: Path) -> list[Row]:
         kind = run.conditions[name]
         for row, value in zip(rows, table.columns[name], strict=True):
             if value is not None:
-                picture = isinstance(kind, Image)
-                said = str(value) if isinstance(kind, Text) else value
-                row[name] = within(path.parent, value, str(path)) if picture else said
+                read = kind.image if isinstance(kind, Embedded) else pictured(kind)
+                said = str(value) if isinstance(kind, Text | Embedded) else value
+                row[name] = said if read is None else within(path.parent, value, str(path))
     keys = table.columns[key] if key else [None] * len(table)
     named = [f"{i:04d}" if value is None else str(value) for i, value in enumerate(keys)]
     return list(zip(names_of([PurePosixPath(name) for name in named]), rows, strict=True))

@@ -208,7 +208,7 @@ def _fitted(weigh: _Weighed, home: Data | None) -> float:
     import torch
 
     from ectype.jobs.inputs import Items
-    from ectype.metrics.calibration import calibration, temperature
+    from ectype.metrics.calibration import USELESS, calibration, temperature
 
     none = torch.zeros(0, dtype=torch.int64)
     indices = none if home is None else home.splits.get("select", none)[:_SELECT]
@@ -224,6 +224,11 @@ def _fitted(weigh: _Weighed, home: Data | None) -> float:
         f"{a.name} {a.figures} → {b.figures}" for a, b in zip(before[1:], after[1:], strict=True)
     )
     outputs.tell(f"temperature {found:.4g}, fitted on {before[0].n:,} items of the select split: {change}")
+    if found > USELESS:
+        outputs.tell(
+            f"warning: on those items the bounds say nothing about '{weigh.condition}': all classes are made "
+            "equally probable; train longer, or give a --temperature"
+        )
     return found
 
 

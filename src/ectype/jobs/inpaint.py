@@ -138,7 +138,7 @@ def hole_of(
 def _masked(kind: Image, mask: Any, source: Any) -> Tensor:
     """The white of a mask (H, W): as large as the model's pictures, or as the one picture that is filled.
 
-    The latter is scaled and cut as the picture is.
+    The latter is scaled and cut as the picture is. What is transparent is no hole, whatever colour it has.
     """
     import torch
     from PIL import Image as Pillow
@@ -162,7 +162,11 @@ def _masked(kind: Image, mask: Any, source: Any) -> Tensor:
                     f"the mask {mask} has {found[1]}x{found[0]} pixels and the pictures {wanted}: "
                     "make it of that size"
                 )
-            return torch.tensor(Kind(1, kind.size, bits=1).pack(opened))[0] > 127
+            strokes: Pillow.Image = opened
+            if opened.has_transparency_data:
+                layer = opened.convert("RGBA")
+                strokes = Pillow.alpha_composite(Pillow.new("RGBA", layer.size, "black"), layer)
+            return torch.tensor(Kind(1, kind.size, bits=1).pack(strokes))[0] > 127
     except OSError as error:
         raise DataError(f"the mask {mask} is no readable picture ({error})") from None
 

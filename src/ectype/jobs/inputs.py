@@ -239,16 +239,23 @@ def packed(name: str, kind: Kind, value: Any) -> np.ndarray[Any, Any]:
 
     A picture is scaled to the kind's size, and refused where that would cut it.
     """
-    from ectype.kinds.image import Image
-
+    picture = pictured(kind)
     try:
-        if isinstance(kind, Image):
-            _uncut(kind, value)
+        if picture is not None:
+            _uncut(picture, value[0] if isinstance(value, tuple) and len(value) == 2 else value)
         return kind.pack(value)
     except DataError as error:
         # a picture is a file, which is data; everything else was typed
-        sort = DataError if isinstance(kind, Image) else UsageError
+        sort = UsageError if picture is None else DataError
         raise sort(f"{name}: {error}") from None
+
+
+def pictured(kind: Kind) -> Image | None:
+    """The kind of picture that a condition is read from where it lies as one; None for any other."""
+    from ectype.kinds.derived import Derived
+    from ectype.kinds.image import Image
+
+    return kind.picture if isinstance(kind, Derived) else kind if isinstance(kind, Image) else None
 
 
 def asked(kind: Kind, value: Any) -> Any:

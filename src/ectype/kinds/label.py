@@ -39,7 +39,7 @@ class Label(Kind):
     def fit(cls, values: Iterable[str | int]) -> Self:
         """The classes that occur, in order of number where all are whole numbers, else of the alphabet."""
         names = {str(v) for v in values}
-        numeric = all(n.lstrip("-").isdecimal() for n in names)
+        numeric = all(map(_whole, names))
         return cls(sorted(names, key=int) if numeric else sorted(names))
 
     @property
@@ -55,15 +55,20 @@ class Label(Kind):
         return "categorical"
 
     def pack(self, item: Any) -> Array:
-        """A class's name, or its number where no class is called so, as an int64 array of form ().
+        """A class's name, or its number where no class is called by a number, as an int64 array of form ().
 
         Raises DataError for an unknown label, with the nearest known one.
         """
+        if isinstance(item, Tensor | np.ndarray | np.generic) and not item.ndim:
+            item = item.item()
+        if isinstance(item, float) and item.is_integer() and str(item) not in self.numbers:
+            item = int(item)
         name = str(item)
         if name in self.numbers:
             return np.asarray(self.numbers[name], np.int64)
-        if isinstance(item, int | np.integer) and 0 <= item < len(self.classes):
-            return np.asarray(int(item), np.int64)
+        # of classes called 1, 2 and 3, 0 is none and not the first
+        if isinstance(item, int) and 0 <= item < len(self.classes) and not any(map(_whole, self.classes)):
+            return np.asarray(item, np.int64)
         raise DataError(
             f"there is no label '{name}'{did_you_mean(name, self.classes)}{listed(name, self.classes)}"
         )
@@ -111,6 +116,10 @@ class Label(Kind):
             return cls(classes)
         except (KeyError, TypeError, DataError) as error:
             raise ModelFileError(f"the model file describes no label kind ({error}): damaged") from None
+
+
+def _whole(name: str) -> bool:
+    return name.lstrip("-").isdecimal()
 
 
 def listed(name: str, known: Sequence[str]) -> str:

@@ -26,6 +26,8 @@ LEAST = 100
 BINS = 10
 _REDRAWN = 100
 _HOTTEST = 1e6
+USELESS = 0.99 * _HOTTEST
+"""Temperatures above this are the largest there is: equal probabilities are the best these bounds give."""
 
 
 @dataclass(frozen=True)

@@ -40,7 +40,8 @@ def gaps(
 ) -> list[Score]:
     """The gap of each condition, and where there are several, of all together.
 
-    Left out is a condition that fewer than two items have. Raises UsageError for a model without a bound.
+    Left out is a condition that fewer than two items have, or all of them alike. Raises UsageError for a
+    model without a bound.
 
     Arguments:
         batches: items with their conditions, on the model's device.
@@ -70,8 +71,8 @@ def gaps(
 def shuffled(batches: Sequence[Batch], names: Sequence[str], seed: int) -> tuple[list[Batch], Tensor]:
     """The batches with some conditions dealt out anew among the items that have them all, and who these are.
 
-    The second is (N,) bool. The items stand in a random circle and each gets its neighbour's, so nobody keeps
-    its own.
+    The second is (N,) bool: nobody where all have the same, since then nothing changes. The items stand in a
+    random circle and each gets its neighbour's, so nobody keeps its own.
     """
     sizes = [len(batch) for batch in batches]
     kept = torch.stack([torch.cat([_kept(b, name) for b in batches]) for name in names]).all(0)
@@ -83,10 +84,11 @@ def shuffled(batches: Sequence[Batch], names: Sequence[str], seed: int) -> tuple
     order = places[torch.randperm(len(places), generator=stream)]
     source = torch.arange(sum(sizes))
     source[order] = order.roll(1)
-    counts[places] = True
     found = list(batches)
     for name in names:
         values = torch.cat([batch.given[name] for batch in batches])
+        there = values[places.to(values.device)]
+        counts[places] |= bool((there != there[:1]).any())
         parts = values[source.to(values.device)].split(sizes)
         found = [replace(b, given={**b.given, name: v}) for b, v in zip(found, parts, strict=True)]
     return found, counts
@@ -109,8 +111,10 @@ def warning(score: Score) -> str:
     if GUIDED in score.name or not score.enough and name != GAP:
         return ""
     if name == GAP and score.value - error <= 0:
-        what = "the conditions are ignored" if condition == ALL else f"the condition '{condition}' is ignored"
-        return f"{what}: items are as probable under another item's ({score.figures})"
+        what, verb = ("the conditions", "are") if condition == ALL else (f"the condition '{condition}'", "is")
+        if not score.enough and score.value > 0:
+            return f"whether {what} {verb} read cannot be told from {score.n} items ({score.figures})"
+        return f"{what} {verb} ignored: items are as probable under another item's ({score.figures})"
     if name in (AGREEMENT, PAIRING) and score.value - error <= floor:
         return (
             f"made items do not heed '{condition or 'label'}': {name} is {short(score.value)}, and "
