@@ -44,9 +44,10 @@ def label_rows(lines: list[Line]) -> Iterator[Row]:
 def caption_rows(lines: list[Line]) -> Iterator[Row]:
     """Drawn shapes made of a caption, as the renderer finds them."""
     goals = {"vae": "≥ 95 %", "gan": "≥ 90 %"}
-    for (family, unit), group in grouped(lines, "family", "unit").items():
+    for (family, unit, chosen), group in grouped(lines, "family", "unit", "chosen").items():
+        how = f", {chosen}" if chosen else ""
         yield (
-            f"captioned shapes, {family}, captions in {unit}, {len(group)} seed(s): all words right",
+            f"captioned shapes, {family}, captions in {unit}{how}, {len(group)} seed(s): all words right",
             goals.get(str(family), "") + " on combinations never seen",
             f"**{percent(values(group, 'all'))}**; {percent(values(group, 'seen'))} of combinations "
             f"that were seen, {percent(values(group, 'real'))} of real pictures; {minutes(group)}",

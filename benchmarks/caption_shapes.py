@@ -1,6 +1,7 @@
 """Captioned shapes: are all words of a caption right in what is made, for combinations never seen?
 
-    ./dev bench caption_shapes [--families vae,gan] [--seeds 1] [--minutes 12] [--network dcgan --width 32]
+    ./dev bench caption_shapes [--families vae,gan] [--seeds 1] [--minutes 12] [--batch 50]
+        [--options warmup=0.5,width=16]
 
 Drawn pictures, 32 x 32 (`ectype.data.drawing`). Of the combinations of size, colour, shape and place
 (3 x 6 x 4 x 9) 30 % are in the training data, 20,000 pictures of them; captions are those of the built-in
@@ -100,7 +101,7 @@ def measured(family: str, seed: int, asked: argparse.Namespace, options: dict[st
     data = captioned(pictures, captions, asked.unit)
     model = build(family, data, seed=seed, **options)
     began, worked = time.perf_counter(), time.process_time()
-    *_, last = fit(model, data, minutes=asked.minutes, seed=seed, threads=1)
+    *_, last = fit(model, data, minutes=asked.minutes, batch=asked.batch, seed=seed, threads=1)
     seconds, cpu = time.perf_counter() - began, time.process_time() - worked
     figures = right(made(model, data, unseen, seed), unseen)
     return {
@@ -122,20 +123,27 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=1)
     parser.add_argument("--minutes", type=float, default=12.0)
     parser.add_argument("--unit", default="words")
-    parser.add_argument("--network", default=None)
-    parser.add_argument("--width", type=int, default=None)
+    parser.add_argument("--batch", type=int, default=100)
+    parser.add_argument("--options", default="", help="of the model: NAME=VALUE, with commas between")
     parser.add_argument("--again", action="store_true")
     asked = parser.parse_args()
-    options = {k: v for k in ("network", "width") if (v := getattr(asked, k)) is not None}
+    options: dict[str, Any] = dict(pair.split("=", 1) for pair in asked.options.split(",") if pair)
+    said = [f"batch {asked.batch}"] if asked.batch != 100 else []
+    chosen = ", ".join([*said, *(f"{name} {value}" for name, value in options.items())])
     protocol = (
-        f"{asked.minutes:g} minutes on one thread, {options or 'defaults'}, captions in {asked.unit}; "
+        f"{asked.minutes:g} minutes on one thread, {chosen or 'defaults'}, captions in {asked.unit}; "
         f"{ASKED} captions of combinations that are not among the {SHARE:.0%} in training"
     )
     for seed in range(asked.seeds):
         for family in asked.families.split(","):
             measure(
                 NAME,
-                {"family": family, "unit": asked.unit, "seed": seed, **options},
+                {
+                    "family": family,
+                    "unit": asked.unit,
+                    "seed": seed,
+                    **({"chosen": chosen} if chosen else {}),
+                },
                 protocol,
                 lambda f=family, s=seed: measured(f, s, asked, options),
                 again=asked.again,
