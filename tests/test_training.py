@@ -312,6 +312,12 @@ def test_patience_starts_counting_after_a_fifth_of_the_run(rows):
     assert steps[-1].number == 8  # steps 7 and 8 are the first with 6/30 and more behind them
 
 
+def test_patience_waits_until_losses_can_be_compared(rows, monkeypatch):
+    monkeypatch.setattr(Point, "settled", property(lambda self: self.progress >= 0.6))
+    steps = run(Point(select=float), rows, steps=30, patience=2)
+    assert steps[-1].number == 20  # 19 and 20 are the first with 18/30 and more behind them
+
+
 @pytest.mark.parametrize("first", [math.nan, math.inf])
 def test_a_first_check_that_is_not_finite_does_not_stay_the_best(rows, first):
     model = Point(select=lambda check: first if check == 1 else float(abs(check - 4)))

@@ -222,6 +222,14 @@ def test_beta_weighs_the_kl() -> None:
     assert torch.allclose(iwae.loss(Batch(x), noise=generator()).each, expected, atol=1e-4)
 
 
+@pytest.mark.parametrize(("warmup", "settles"), [(0.0, 0.2), (0.1, 0.2), (0.7, 0.7)])
+def test_losses_can_be_compared_when_the_warm_up_is_over(warmup: float, settles: float) -> None:
+    model = linear(0.3, warmup=warmup)
+    for progress in (0.0, settles - 0.01, settles, 1.0):
+        model.progress = progress
+        assert model.settled == (progress >= settles)
+
+
 def test_the_weight_rises_over_the_warm_up() -> None:
     model = linear(0.3, beta=2.0, warmup=0.25)
     assert model.progress == 1.0 and model.weight == 2.0  # a model in nobody's loop is warm

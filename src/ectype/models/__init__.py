@@ -127,6 +127,11 @@ class Model(nn.Module, ABC):
         """Whether training can begin anew with a latent that is learned before its KL weighs anything."""
         return False
 
+    @property
+    def settled(self) -> bool:
+        """Whether the rise of the rate and of what the loss weighs is over: losses can be compared then."""
+        return self.progress >= 0.2
+
     @classmethod
     def suited(cls, kind: Kind) -> tuple[str, str]:
         """The network and the likelihood that suit it for a kind when the user names none."""

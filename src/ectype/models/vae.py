@@ -99,6 +99,11 @@ class VAE(Autoencoder):
         return not chosen and self.conditioner is None
 
     @property
+    def settled(self) -> bool:
+        # the bound may well fall behind while the KL weighs less than it does in the bound
+        return super().settled and self.progress >= self.warmup
+
+    @property
     def weight(self) -> float:
         """The KL's weight now: β, or its warm-up share.
 

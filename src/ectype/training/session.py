@@ -211,7 +211,7 @@ class Session:
         if math.isfinite(loss) and loss < self.judging.as_good_as(best):
             self.progress.best, self.progress.best_step, self.progress.patience = min(loss, best), number, 0
             self.best = {k: v.clone() for k, v in self.average.state_dict().items()}
-        elif self.model.progress >= 0.2:  # before, warm-up and the rising rate decide, not the data
+        elif self.model.settled:  # before, warm-up and the rising rate decide, not the data
             self.progress.patience += 1
         return True
 

@@ -34,7 +34,7 @@ from ectype.training.snapshots import Snapshots
 LOOK = WINDOW  # steps between two looks at made items
 _CLEAN = 10
 _IN_A_ROW = 3
-_SETTLED = 0.2  # share of the run after which the rate and the KL's weight no longer rise
+_SETTLED = 0.2  # share of the run after which a latent that says nothing should say something
 _SILENT = 0.1  # nats of KL per item below which the latent says nothing
 _RUNGS = ((0, 0.5, 0.0), (1, 0.5, 0.1), (-1, 0.25, 0.1))  # how much older, rate, augmentation
 
@@ -115,7 +115,7 @@ class Supervisor:
         """
         found = set(seen)
         for player, rows in self._rows.items():
-            found |= self.signs.read(player, torch.stack(rows).tolist(), model.progress >= _SETTLED)
+            found |= self.signs.read(player, torch.stack(rows).tolist(), model.settled)
         self._skipped(step)
         fell_silent = self._collapsed(step, model)
         self._rows, self._kl = {}, []
