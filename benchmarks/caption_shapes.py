@@ -111,6 +111,7 @@ def measured(family: str, seed: int, asked: argparse.Namespace, options: dict[st
         "seconds": round(seconds, 1),
         "cpu": round(cpu, 1),
         "steps": last.number,
+        "events": [f"{e['step']} {e['kind']} {' '.join(e['signs'])}" for e in last.events],
     }
 
 
