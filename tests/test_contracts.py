@@ -483,6 +483,34 @@ def test_unseen_values_change_nothing(case: Case) -> None:
             assert not torch.equal(mean, model.posterior(batch.x, context).mean)
 
 
+@pytest.mark.parametrize("case", [c for c in CASES if c.family in ("ae", "vae")], ids="-".join)
+def test_what_is_hidden_does_not_reach_the_encoder(case: Case, monkeypatch: pytest.MonkeyPatch) -> None:
+    model, batch = perturbed(case).train(), batch_of(case)
+    assert isinstance(model, Autoencoder)
+    read: list[tuple[Tensor | None, Tensor]] = []
+    handle = model.encoder.register_forward_hook(lambda _, given, code: read.append((given[2], code)))
+
+    def learned(x: Tensor) -> tuple[Tensor, Tensor | None, Tensor]:
+        """Losses (B,), what the encoder is to see of the items, and what it makes of that."""
+        read.clear()
+        with torch.no_grad():
+            loss = model.loss(replace(batch, x=x), noise=generator(0)).each
+        return loss, *read[0]
+
+    plain, seen, _ = learned(batch.x)
+    assert seen is batch.seen
+    monkeypatch.setattr(model, "hide", 0.5)
+    loss, shown, code = learned(batch.x)
+    assert shown is not None and 0 < shown.float().mean() < 1 and not torch.equal(loss, plain)
+    assert seen is None or bool((seen | ~shown).all())
+    other = KINDS[case.kind].tensor(values(KINDS[case.kind], B, 7))
+    again, _, same = learned(torch.where(shown, batch.x, other))
+    assert torch.equal(same, code) and not torch.equal(again, loss)  # which every value of the data is in
+    model.eval()
+    assert learned(batch.x)[1] is batch.seen
+    handle.remove()
+
+
 @pytest.mark.parametrize("case", [c for c in CASES if c.condition != "none"], ids="-".join)
 def test_the_value_of_a_dropped_condition_does_not_matter(case: Case) -> None:
     model, batch = perturbed(case).eval(), batch_of(case)

@@ -120,8 +120,9 @@ def test_without_hidden_layers_the_condition_enters_the_output() -> None:
     assert not torch.allclose(decoder(z, context(4)), decoder(z, context(4, seed=1)), atol=1e-4)
 
 
-def test_padding_a_text_changes_nothing() -> None:
-    encoder = awake(recurrent.Encoder(Tokens(9, (8,)), 4, units=6, layers=2))
+@pytest.mark.parametrize("cell", recurrent.CELLS)
+def test_padding_a_text_changes_nothing(cell: Any) -> None:
+    encoder = awake(recurrent.Encoder(Tokens(9, (8,)), 4, units=6, layers=2, cell=cell))
     text = torch.tensor([[3, 4, 1, 0, 0, 0, 0, 0], [5, 6, 7, 8, 2, 3, 1, 0]])
     states, mask = encoder.states(text)
     alone, _ = encoder.states(text[:1, :3])

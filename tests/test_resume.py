@@ -47,11 +47,11 @@ CASES = {
         {**MLP, "samples": 3},
         {"precision": "bf16", "decay": 0.1},
     ),
-    "ae-fitted": ({}, {"model": "ae", **MLP, "corruption": 0.1}, {"clip": 0.0}),
+    "ae-fitted": ({}, {"model": "ae", **MLP, "corruption": 0.1, "hide": 0.3}, {"clip": 0.0}),
     "ae-gan": ({"given": "label"}, {"model": "ae", **MLP, "prior": "gan", "dropout": 0.2}, {"drop": 0.3}),
     "vamp-early": (
         {},
-        {**MLP, "prior": "vamp", "components": 4},
+        {**MLP, "prior": "vamp", "components": 4, "hide": 0.3},
         {"patience": 3},
     ),
 }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -35,9 +36,9 @@ def lines(tmp_path: Path) -> Path:
     return path
 
 
-def trained(lines: Path, family: str, folder: Path, steps: int = 150) -> Run:
+def trained(lines: Path, family: str, folder: Path, steps: int = 150, **options: Any) -> Run:
     data = read(lines)
-    model = build(family, data, units=16)
+    model = build(family, data, units=16, **options)
     list(fit(model, data, steps=steps, batch=32, rate=1e-2, threads=1, supervise=False))
     return Run.of(model, data).save(folder)
 
@@ -123,8 +124,9 @@ def test_what_has_no_codes_says_so(lines: Path, tmp_path: Path) -> None:
         items(Run.of(build("vae", data), data), torch.zeros(1, 2), nucleus=0.5)
 
 
-def test_an_autoencoder_gives_texts_back(lines: Path, tmp_path: Path) -> None:
-    run = load(trained(lines, "ae", tmp_path / "ae", steps=250).folder or "")
+@pytest.mark.parametrize(("cell", "steps"), [("gru", 250), ("lstm", 600)])
+def test_an_autoencoder_gives_texts_back(lines: Path, tmp_path: Path, cell: str, steps: int) -> None:
+    run = load(trained(lines, "ae", tmp_path / "ae", steps=steps, cell=cell).folder or "")
     back = reconstruct(run, lines)
     assert np.mean([a == b for a, b in zip(back, LINES, strict=True)]) > 0.9
     assert reconstruct(run, lines) == back

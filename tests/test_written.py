@@ -18,13 +18,19 @@ from ectype.noise import PerItem
 from ectype.shapes import Tokens
 
 NAMES = [name for name in NETWORKS if find("networks", name).Decoder.writes]
-over_networks = pytest.mark.parametrize("name", NAMES)
+WAYS = [*NAMES, "lstm"]  # and the other cell of recurrent
+over_networks = pytest.mark.parametrize("name", WAYS)
 SIZES: dict[str, dict[str, Any]] = {
     "causal": {"width": 8, "layers": 3},
+    "lstm": {"units": 8, "layers": 2, "cell": "lstm"},
     "recurrent": {"units": 8, "layers": 2},
     "transformer": {"width": 8, "heads": 2, "layers": 2},
 }
 V, T, D, WIDTH = 6, 9, 4, 5
+
+
+def network_of(name: str) -> Any:
+    return find("networks", "recurrent" if name == "lstm" else name)
 
 
 def context(n: int, seed: int = 0) -> Context:
@@ -38,7 +44,7 @@ def decoder(name: str, latent: int = D, *, length: int = T, vocabulary: int = V,
     """A decoder none of whose layers is zero, in eval mode."""
     torch.manual_seed(1)
     ports = Ports(WIDTH, tokens=True)
-    network: nn.Module = find("networks", name).Decoder(
+    network: nn.Module = network_of(name).Decoder(
         latent, (length, vocabulary), context=ports, **{**SIZES.get(name, {}), **options}
     )
     with torch.no_grad():
@@ -189,7 +195,7 @@ def test_skipped_symbols_are_not_read(name: str) -> None:
     assert not torch.equal(one, two)
 
 
-@over_networks
+@pytest.mark.parametrize("name", NAMES)
 def test_what_cannot_be_written_is_refused(name: str) -> None:
     with pytest.raises(UsageError, match=f"{name} writes texts, not items of form"):
         find("networks", name).Decoder(4, (1, 8, 8))
@@ -208,11 +214,11 @@ def test_a_nucleus_keeps_the_most_probable_symbols() -> None:
     assert torch.equal(p.tempered(0.0).draw(None), p.mode)
 
 
-@pytest.mark.parametrize("name", NAMES)
+@over_networks
 @torch.no_grad()
 def test_the_order_of_a_batch_changes_nothing(name: str) -> None:
     torch.manual_seed(0)
-    encoder = find("networks", name).Encoder(Tokens(V, (T,)), 4, **SIZES.get(name, {})).eval()
+    encoder = network_of(name).Encoder(Tokens(V, (T,)), 4, **SIZES.get(name, {})).eval()
     x, order = texts(), torch.tensor([2, 0, 1])
     assert torch.allclose(encoder(x)[order], encoder(x[order]), atol=1e-6)
     assert torch.allclose(encoder(x)[:1], encoder(x[:1, : int((x[0] > 0).sum())]), atol=1e-6)
@@ -252,3 +258,10 @@ def test_a_beginning_is_kept(name: str) -> None:
     assert torch.equal(p.continued(begun[:, :0], PerItem(4, range(3))), p.draw(PerItem(4, range(3))))
     best = p.tempered(0.0).continued(begun)  # type: ignore[attr-defined]
     assert torch.equal(best, p.tempered(0.0).continued(begun))  # type: ignore[attr-defined]
+
+
+def test_a_cell_that_is_not_there_is_refused() -> None:
+    with pytest.raises(UsageError, match="cell is gru or lstm, not 'rnn'"):
+        decoder("recurrent", cell="rnn")
+    with pytest.raises(UsageError, match="cell is gru or lstm, not 'rnn'"):
+        network_of("recurrent").Encoder(Tokens(V, (T,)), 4, cell="rnn")

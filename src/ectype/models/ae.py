@@ -20,6 +20,7 @@ from ectype.errors import UsageError
 from ectype.likelihoods import Distribution, Likelihood
 from ectype.likelihoods.point import PointDistribution
 from ectype.models import Autoencoder, Latents, Loss
+from ectype.models.hiding import checked_hide, left
 from ectype.noise import Noise, normal
 from ectype.priors import Prior
 
@@ -31,6 +32,7 @@ class AE(Autoencoder):
     Arguments:
         corruption: standard deviation of normal noise added to the code while training.
         penalty: weight of |z|² / 2, nats.
+        hide: share of an item's values that the encoder does not see at each training step.
     """
 
     default_prior = "fitted"
@@ -47,6 +49,7 @@ class AE(Autoencoder):
         *,
         corruption: float = 0.0,
         penalty: float = 0.01,
+        hide: float = 0.0,
     ) -> None:
         super().__init__(encoder, decoder, likelihood, prior, conditioner)
         if not (corruption >= 0 and penalty >= 0):
@@ -55,6 +58,7 @@ class AE(Autoencoder):
             raise UsageError("an autoencoder does not train its prior: use the prior fitted or gan, or a vae")
         self.corruption = corruption
         self.penalty = penalty
+        self.hide = checked_hide(hide)
 
     def posterior(
         self, x: Tensor, context: Context | None = None, seen: Tensor | None = None
@@ -66,7 +70,8 @@ class AE(Autoencoder):
 
     def loss(self, batch: Batch, player: str = "model", noise: Noise = None) -> Loss:
         context = self.condition(batch)
-        z = self.posterior(batch.x, context, batch.seen).value
+        seen = left(batch, self.likelihood.shape, self.hide if self.training else 0.0, noise)
+        z = self.posterior(batch.x, context, seen).value
         penalty = 0.5 * self.penalty * (z * z).sum(1)
         if self.training and self.corruption > 0:
             z = z + self.corruption * normal(z.shape, noise, z.device)

@@ -33,6 +33,7 @@ from ectype.errors import UsageError
 from ectype.likelihoods import Distribution, Likelihood
 from ectype.likelihoods.normal import NormalDistribution, normal_kl
 from ectype.models import Autoencoder, Latents, Loss
+from ectype.models.hiding import checked_hide, left
 from ectype.noise import Noise, normal, uniform
 from ectype.priors import Prior
 from ectype.shapes import Joint
@@ -49,6 +50,7 @@ class VAE(Autoencoder):
         warmup: share of training over which that weight rises from 0.
         free_bits: nats per latent dimension (batch mean) below which the KL is not pressed further.
         samples: K; above 1 the objective is the importance-weighted bound.
+        hide: share of an item's values that the encoder does not see at each training step.
         complete: of items of several parts: weight of the term by which some of them complete the others,
             1 by default; 0 leaves it out.
     """
@@ -70,6 +72,7 @@ class VAE(Autoencoder):
         warmup: float = 0.1,
         free_bits: float = 0.0,
         samples: int = 1,
+        hide: float = 0.0,
         complete: float | None = None,
     ) -> None:
         super().__init__(encoder, decoder, likelihood, prior, conditioner)
@@ -90,6 +93,7 @@ class VAE(Autoencoder):
         self.warmup = warmup
         self.free_bits = free_bits
         self.samples = samples
+        self.hide = checked_hide(hide)
         self.coupled = free_bits > 0
 
     @property
@@ -135,7 +139,8 @@ class VAE(Autoencoder):
     def loss(self, batch: Batch, player: str = "model", noise: Noise = None) -> Loss:
         context = self.condition(batch)
         k = self.samples
-        latents = self.infer(batch.x, context, k, noise=noise, seen=batch.seen)
+        seen = left(batch, self.likelihood.shape, self.hide if self.training else 0.0, noise)
+        latents = self.infer(batch.x, context, k, noise=noise, seen=seen)
         p = self.decode(latents.z, context if context is None else context.repeat(k))
         log_p = self.reconstruction(p, batch, k).view(k, -1)
         distortion, exact = -log_p.mean(0), latents.kl

@@ -1,19 +1,21 @@
 """Recurrent networks that read and write texts.
 
-    x (B, T) ─ embedding ─ GRU, forwards and backwards ─→ states (B, T, 2C) ─ linear ─→ tokens
-                                                            └─ mean over the text ─ linear ─→ out
+    x (B, T) ─ embedding ─ cells, forwards and backwards ─→ states (B, T, 2C) ─ linear ─→ tokens
+                                                              └─ mean over the text ─ linear ─→ out
     z ─ linear ─→ first ─→ state before the first symbol
-                    └─ beside the embedding of what was written last ─ GRU ─ linear ─→ logits of the next
+                    └─ beside the embedding of what was written last ─ cells ─ linear ─→ logits of the next
 
 Id 0 is padding: it is never read, so how far a text is padded changes nothing. Cho et al. 2014, "Learning
-phrase representations using RNN encoder-decoder for statistical machine translation", equations 5 to 8;
-z enters at every step, or a network that knows what it wrote would soon do without it.
+phrase representations using RNN encoder-decoder for statistical machine translation", equations 5 to 8 (gru);
+Hochreiter and Schmidhuber 1997, "Long short-term memory", with the forget gate of Gers, Schmidhuber and
+Cummins 2000, "Learning to forget" (lstm). z enters at every step, or a network that knows what it wrote would
+soon do without it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import final
+from typing import Literal, final
 
 import torch
 from torch import Tensor, nn
@@ -26,6 +28,8 @@ from ectype.networks.blocks import Entrance, checked_share
 from ectype.shapes import Shape, Tokens
 
 PADDING = 0
+CELLS = {"gru": nn.GRU, "lstm": nn.LSTM}
+Cell = Literal["gru", "lstm"]
 
 
 def embedded_in(embedding: nn.Embedding, x: Tensor) -> tuple[Tensor, Tensor]:
@@ -52,6 +56,13 @@ def skipped(x: Tensor, share: float, training: bool) -> Tensor:
     return torch.where(torch.rand(x.shape, device=x.device) < share, PADDING, x)
 
 
+def cells_called(name: str, units: int, layers: int, *, bidirectional: bool = False) -> nn.GRU | nn.LSTM:
+    """Layers of the cells of that name; raises UsageError where there are none."""
+    if name not in CELLS:
+        raise UsageError(f"cell is {' or '.join(CELLS)}, not '{name}'")
+    return CELLS[name](units, units, layers, batch_first=True, bidirectional=bidirectional)
+
+
 @final
 class Encoder(nn.Module):
     """x (B, T) of symbols to (B, out).
@@ -60,6 +71,7 @@ class Encoder(nn.Module):
         units: of each direction.
         layers: of the recurrent network, one upon the other.
         dropout: share of the states silenced at each training step.
+        cell: gru or lstm.
     """
 
     def __init__(
@@ -71,6 +83,7 @@ class Encoder(nn.Module):
         units: int = 128,
         layers: int = 1,
         dropout: float = 0.0,
+        cell: Cell = "gru",
     ) -> None:
         super().__init__()
         if not (isinstance(shape, Tokens) and len(shape.size) == 1):
@@ -80,7 +93,7 @@ class Encoder(nn.Module):
                 f"recurrent needs units in 1..8192 and layers in 1..16, not {units} and {layers}"
             )
         self.embedding = nn.Embedding(shape.vocabulary, units, padding_idx=PADDING)
-        self.gru = nn.GRU(units, units, layers, batch_first=True, bidirectional=True)
+        self.cells = cells_called(cell, units, layers, bidirectional=True)
         self.dropout = nn.Dropout(checked_share(dropout))
         self.entrance = Entrance(context, 2 * units)
         self.head = nn.Linear(2 * units, out)
@@ -109,7 +122,7 @@ class Encoder(nn.Module):
         # a text without symbols is read as one step of padding: there is no empty sequence to pack
         length = (mask * order).amax(1).clamp(min=1).cpu()
         packed = pack_padded_sequence(embedded, length, batch_first=True, enforce_sorted=False)
-        states, _ = pad_packed_sequence(self.gru(packed)[0], batch_first=True, total_length=mask.shape[1])
+        states, _ = pad_packed_sequence(self.cells(packed)[0], batch_first=True, total_length=mask.shape[1])
         return self.dropout(states), mask
 
 
@@ -124,6 +137,7 @@ class Decoder(nn.Module):
         layers: one upon the other.
         dropout: share of the states silenced at each training step.
         skip: share of its own symbols that it cannot read at each training step.
+        cell: gru or lstm.
     """
 
     writes = True
@@ -138,6 +152,7 @@ class Decoder(nn.Module):
         layers: int = 1,
         dropout: float = 0.0,
         skip: float = 0.0,
+        cell: Cell = "gru",
     ) -> None:
         super().__init__()
         if len(numbers) != 2:
@@ -146,8 +161,9 @@ class Decoder(nn.Module):
         self.tail = nn.Linear(latent, units) if latent else None
         self.start = nn.Parameter(torch.zeros(units))
         self.first = Entrance(context, units)
-        self.state = nn.Linear(units, layers * units)
-        self.gru = nn.GRU(units, units, layers, batch_first=True)
+        self.kept = 2 if cell == "lstm" else 1  # what a layer carries along: its output, and its memory
+        self.state = nn.Linear(units, layers * self.kept * units)
+        self.cells = cells_called(cell, units, layers)
         self.dropout = nn.Dropout(checked_share(dropout))
         self.last = Entrance(context, units)
         self.head = nn.Linear(units, numbers[1])
@@ -160,8 +176,13 @@ class Decoder(nn.Module):
         return _Writing(self, self.first(start, context), context)
 
     def written(self, embedded: Tensor, state: Tensor, context: Context | None) -> tuple[Tensor, Tensor]:
-        """Embedded symbols (B, T, C) after a state (layers, B, C) to what it knows then, and the state."""
-        states, state = self.gru(embedded, state)
+        """Embedded symbols (B, T, C) after a state (layers, B, kept · C): what is known then, and a state."""
+        if self.kept == 1:
+            states, state = self.cells(embedded, state)
+        else:
+            parts = tuple(part.contiguous() for part in state.chunk(self.kept, 2))
+            states, parts = self.cells(embedded, parts)
+            state = torch.cat(parts, 2)
         states = self.last(states.transpose(1, 2), context).transpose(1, 2)
         return self.dropout(states), state
 
