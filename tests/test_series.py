@@ -405,6 +405,24 @@ def test_evaluate_says_how_series_move(tmp_path: Path) -> None:
     assert "discriminative" not in found
 
 
+def test_evaluate_judges_series_by_both_protocols_where_both_apply(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ectype.jobs.timely._TOLD", 2)
+    monkeypatch.setattr("ectype.jobs.timely._AHEAD", 2)
+    monkeypatch.setattr("ectype.jobs.timely._LONG", 0.05)
+    names = {"discriminative", "predictive"}
+    for features in (3, 1):
+        values = np.random.default_rng(0).normal(size=(200, 8, features)).astype(np.float32)
+        data = ec.read(values, kind="series")
+        run = Run.of(ec.build("vae", data, prior="normal"), data)
+        made = compared(run, items_of(run, data), data, seed=0, judged=True)
+        scores = {score.name: score for score in made}
+        assert names <= set(scores) and "steps" not in scores["predictive"].note
+        both = {f"{name} (timegan)" for name in names}
+        assert both & set(scores) == (both if features > 1 else set())
+        if features > 1:
+            assert "31 steps of the 5,000 published" in scores["predictive (timegan)"].note
+
+
 @pytest.mark.parametrize("draws", [10, 20, 100])
 def test_one_more_draw_lies_in_the_middle_as_often_as_it_says(draws: int) -> None:
     x = torch.randn(draws + 1, 20_000, generator=torch.Generator().manual_seed(0))
