@@ -68,6 +68,20 @@ def test_texts_from_texts_are_compared_with_what_they_should_be(writer: Run, pai
     assert "novelty" not in scores  # the run does not know what it was trained on
 
 
+@pytest.mark.parametrize(("family", "prior"), [("gan", None), ("ae", "gan"), ("vae", None)])
+def test_what_a_critic_taught_stands_beside_an_ngram(
+    pairs: Data, family: str, prior: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ectype.jobs.evaluate._home", lambda run, items, own: items.data)
+    data = Data(pairs.kind, pairs.store, pairs.splits)
+    run = Run.of(build(family, data, **({"prior": prior} if prior else {})), data)
+    names = [score.name for score in evaluate(run, data, judge=False)]
+    for name in ("distinct-2", "bleu-5", "self-bleu-2", "novelty"):
+        beside = names[names.index(name) + 1 :][:3]
+        there = beside == [f"{name} (5-gram at {t})" for t in ("0.5", "0.7", "1")]
+        assert there == (family != "vae")
+
+
 def test_a_report_warns_of_texts_that_are_copies() -> None:
     from ectype.jobs.pictures import Pictures
     from ectype.metrics import REAL, Score
