@@ -12,7 +12,7 @@ from ectype.assembly import build
 from ectype.data.data import Condition, Data
 from ectype.data.reading import read
 from ectype.data.store import Resident
-from ectype.errors import UsageError
+from ectype.errors import DataError, UsageError
 from ectype.jobs.complete import complete
 from ectype.jobs.decoding import evaluating
 from ectype.jobs.edit import edit
@@ -198,6 +198,23 @@ def test_edits_and_ways_between_texts_are_told(
     way = interpolate(coded, ends, steps=4, out=tmp_path / "way.png")
     assert "right" in caplog.messages[0] and "there and back" in caplog.messages[0]
     assert caplog.messages[-4:] == [f"  {text}" for text in way]
+
+
+def test_the_ends_of_a_way_can_be_typed(coded: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("ends.txt").write_text("AUaau\nFZffz\n", encoding="utf-8")
+    assert interpolate(coded, "AUaau", "FZffz", steps=4) == interpolate(coded, "ends.txt", steps=4)
+    Path("FZffz").write_text("", encoding="utf-8")
+    with pytest.raises(DataError, match="FZffz"):  # a file is a file
+        interpolate(coded, "AUaau", "FZffz")
+    with pytest.raises(DataError, match="the characters '!' were in no text"):
+        interpolate(coded, "AUaau", "AU!")
+    with pytest.raises(DataError, match="there is room for 7"):
+        interpolate(coded, "AUaau", "A" * 5000)
+    with pytest.raises(DataError, match=r"nowhere\.txt: there is no such file"):
+        interpolate(coded, "nowhere.txt")
+    with pytest.raises(DataError, match="AUaau holds one item, and a way has two ends: name a second"):
+        interpolate(coded, "AUaau")
 
 
 def test_texts_are_edited_towards_a_label(
