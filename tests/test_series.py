@@ -388,6 +388,38 @@ def test_gaps_are_of_series(waves: Run) -> None:
         impute(Run.of(ec.build("vae", other), other))
 
 
+# ---- series of several lengths, and windows of several ----
+
+
+def test_uneven_series_with_labels_are_read_from_python() -> None:
+    rows = uneven(30)
+    labels = ["up" if i % 2 else "down" for i in range(30)]
+    data, plain = ec.read((rows, labels), kind="series"), ec.read(rows, kind="series")
+    assert data.labels is not None and data.label_kind is not None
+    assert [data.label_kind.classes[i] for i in data.labels.tolist()] == labels
+    assert torch.equal(data.batch(data.splits["all"]).x, plain.batch(plain.splits["all"]).x)
+    assert data.kind.state() == plain.kind.state()
+    named = ec.read((rows, {"way": labels}), kind="series", given="way")
+    assert list(named.given) == ["way"]
+    windows = ec.read((rows, labels), kind="series", window=3)
+    assert windows.labels is not None and len(windows.labels) == len(windows) > 30
+    with pytest.raises(DataError, match="the labels: form .* where there are 30 items"):
+        ec.read((rows, labels[1:]), kind="series")
+
+
+@pytest.mark.parametrize("n", [3, 8, 40])
+def test_windows_of_equal_series_are_in_one_split(n: int) -> None:
+    one = walks(n, steps=12)
+    for seed in range(4):
+        data = ec.read([*one, *one, np.zeros((2, 2))], kind="series", window=6, seed=seed)
+        owner = np.full(len(data), -1)
+        for i, name in enumerate(("train", "select", "test")):
+            assert len(data.splits[name])
+            owner[data.splits[name].numpy()] = i
+        each = owner.reshape(2 * n, 7)  # windows of a series
+        assert (each == each[:, :1]).all() and (each[:n] == each[n:]).all()
+
+
 # ---- scores ----
 
 
@@ -403,6 +435,24 @@ def test_evaluate_says_how_series_move(tmp_path: Path) -> None:
     for name in ("autocorrelation", "cross-correlation"):
         assert np.isfinite(found[name].value) and found[name].floor is not None
     assert "discriminative" not in found
+
+
+def test_evaluate_judges_series_by_both_protocols_where_both_apply(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ectype.jobs.timely._TOLD", 2)
+    monkeypatch.setattr("ectype.jobs.timely._AHEAD", 2)
+    monkeypatch.setattr("ectype.jobs.timely._LONG", 0.05)
+    names = {"discriminative", "predictive"}
+    for features in (3, 1):
+        values = np.random.default_rng(0).normal(size=(200, 8, features)).astype(np.float32)
+        data = ec.read(values, kind="series")
+        run = Run.of(ec.build("vae", data, prior="normal"), data)
+        made = compared(run, items_of(run, data), data, seed=0, judged=True)
+        scores = {score.name: score for score in made}
+        assert names <= set(scores) and "steps" not in scores["predictive"].note
+        both = {f"{name} (timegan)" for name in names}
+        assert both & set(scores) == (both if features > 1 else set())
+        if features > 1:
+            assert "31 steps of the 5,000 published" in scores["predictive (timegan)"].note
 
 
 @pytest.mark.parametrize("draws", [10, 20, 100])

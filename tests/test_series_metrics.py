@@ -10,8 +10,9 @@ from torch import Tensor
 
 from ectype.errors import DataError, UsageError
 from ectype.metrics import REAL
+from ectype.metrics.gru import _as_grucell
 from ectype.metrics.series import series
-from ectype.metrics.timegan import Compared, _parted, discriminative, gaps, predictive
+from ectype.metrics.timegan import STEPS, Compared, _parted, discriminative, gaps, predictive, published
 
 
 def waves(n: int, seed: int, features: int = 3, steps: int = 10) -> Tensor:
@@ -26,7 +27,7 @@ def waves(n: int, seed: int, features: int = 3, steps: int = 10) -> Tensor:
 @pytest.fixture
 def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
     """GRUs that learn in few steps: the published rate takes thousands."""
-    monkeypatch.setattr("ectype.metrics.timegan._RATE", 0.02)
+    monkeypatch.setattr("ectype.metrics.gru._RATE", 0.02)
 
 
 def shuffled(x: Tensor) -> Tensor:
@@ -114,9 +115,38 @@ def test_the_published_protocol_is_the_published_one() -> None:
     assert told.n == 40, "not a fifth of each sort"
     assert score.n == 100, "not all real series"
     for found in (told, score):
-        assert "2 units" in found.note and found.floor is None
+        assert "2 units, 5 steps of the " in found.note and found.floor is None
+        assert found.name.endswith(" (timegan)")
+    assert STEPS == {"discriminative": 2000, "predictive": 5000}
     first, rest = _parted(made, 0.8, torch.Generator().manual_seed(0))
     assert len(first) == 80 and len(torch.unique(torch.cat([first, rest]), dim=0)) == 100
+
+
+def test_the_published_networks_begin_as_theirs_do() -> None:
+    read, kept, bias = torch.zeros(300, 300), torch.zeros(300, 100), torch.zeros(300)
+    _as_grucell(read, kept, bias)
+    assert bias.tolist() == [1.0] * 200 + [0.0] * 100
+    # a product reads input and state at once, 400 numbers, for both gates, 200, or the candidate, 100
+    for rows, wide in ((slice(200), 200), (slice(200, None), 100)):
+        bound = math.sqrt(6 / (400 + wide))
+        for weight in (read[rows], kept[rows]):
+            assert float(weight.abs().max()) == pytest.approx(bound, rel=0.01)
+            assert float(weight.std()) == pytest.approx(bound / math.sqrt(3), rel=0.03)
+
+
+def test_for_the_published_protocol_each_feature_goes_from_0_to_1() -> None:
+    real, train, made = (
+        waves(40, i, features=3) * torch.tensor([1.0, 5.0, 9.0]).view(3, 1) - 2 for i in range(3)
+    )
+    made[:, 2] = made[:, 2] + 30
+    found = published(Compared(made, real, train, "select"))
+    assert found is not None and found.split == "select"
+    assert 0 <= float(found.real.min()) and float(found.real.max()) <= 1
+    assert float(found.made[:, 2].min()) > 1, "made series are not to be made real"
+    assert math.isfinite(predictive(found, protocol="timegan", steps=2).value)
+    assert published(Compared(made[:, :1], real[:, :1], train[:, :1])) is None
+    gapped = real.masked_fill(real > 0.9, math.nan)
+    assert published(Compared(gapped, real, train)) is published(Compared(made, real, gapped)) is None
 
 
 @pytest.mark.parametrize("score", [discriminative, predictive])

@@ -12,7 +12,7 @@ from ectype.assembly import build
 from ectype.data.data import Condition, Data
 from ectype.data.reading import read
 from ectype.data.store import Resident
-from ectype.errors import UsageError
+from ectype.errors import DataError, UsageError
 from ectype.jobs.complete import complete
 from ectype.jobs.decoding import evaluating
 from ectype.jobs.edit import edit
@@ -66,6 +66,20 @@ def test_texts_from_texts_are_compared_with_what_they_should_be(writer: Run, pai
     assert scores["rouge-l"].floor_name == "another item's" and scores["rouge-l"].n == 12
     assert scores["rouge-l"].value > (scores["rouge-l"].floor or 0) + 0.1
     assert "novelty" not in scores  # the run does not know what it was trained on
+
+
+@pytest.mark.parametrize(("family", "prior"), [("gan", None), ("ae", "gan"), ("vae", None)])
+def test_what_a_critic_taught_stands_beside_an_ngram(
+    pairs: Data, family: str, prior: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ectype.jobs.evaluate._home", lambda run, items, own: items.data)
+    data = Data(pairs.kind, pairs.store, pairs.splits)
+    run = Run.of(build(family, data, **({"prior": prior} if prior else {})), data)
+    names = [score.name for score in evaluate(run, data, judge=False)]
+    for name in ("distinct-2", "bleu-5", "self-bleu-2", "novelty"):
+        beside = names[names.index(name) + 1 :][:3]
+        there = beside == [f"{name} (5-gram at {t})" for t in ("0.5", "0.7", "1")]
+        assert there == (family != "vae")
 
 
 def test_a_report_warns_of_texts_that_are_copies() -> None:
@@ -184,6 +198,23 @@ def test_edits_and_ways_between_texts_are_told(
     way = interpolate(coded, ends, steps=4, out=tmp_path / "way.png")
     assert "right" in caplog.messages[0] and "there and back" in caplog.messages[0]
     assert caplog.messages[-4:] == [f"  {text}" for text in way]
+
+
+def test_the_ends_of_a_way_can_be_typed(coded: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("ends.txt").write_text("AUaau\nFZffz\n", encoding="utf-8")
+    assert interpolate(coded, "AUaau", "FZffz", steps=4) == interpolate(coded, "ends.txt", steps=4)
+    Path("FZffz").write_text("", encoding="utf-8")
+    with pytest.raises(DataError, match="FZffz"):  # a file is a file
+        interpolate(coded, "AUaau", "FZffz")
+    with pytest.raises(DataError, match="the characters '!' were in no text"):
+        interpolate(coded, "AUaau", "AU!")
+    with pytest.raises(DataError, match="there is room for 7"):
+        interpolate(coded, "AUaau", "A" * 5000)
+    with pytest.raises(DataError, match=r"nowhere\.txt: there is no such file"):
+        interpolate(coded, "nowhere.txt")
+    with pytest.raises(DataError, match="AUaau holds one item, and a way has two ends: name a second"):
+        interpolate(coded, "AUaau")
 
 
 def test_texts_are_edited_towards_a_label(

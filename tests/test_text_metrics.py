@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from ectype.kinds.text import Text
 from ectype.metrics import REAL, Score
+from ectype.metrics.grams import Grams
 from ectype.metrics.likeness import chrf, common, edits, levenshtein, likeness, rouge
 from ectype.metrics.texts import References, Words, copied, distinct, said, texts
 
@@ -116,12 +117,57 @@ def test_each_number_stands_beside_that_of_real_texts() -> None:
 
 
 def test_without_training_texts_nothing_is_said_of_copies() -> None:
-    scores = found(stored("abc"), stored("abd", "xyz"))
+    scores = found(stored("abcd"), stored("abde", "xyzw"))
     assert set(scores) == {f"distinct-{n}" for n in (1, 2, 3)} | {f"bleu-{n}" for n in (2, 3, 4)}
     assert scores["bleu-2"].floor is None and scores["bleu-2"].floor_name == ""
     known = found(stored("abc", "abc"), stored("abd"), stored("abc"), held_out=False)
     assert known["novelty"].floor is None and known["novelty"].value == 0
     assert known["self-bleu-3"].value == pytest.approx(1)
+
+
+def test_bleu_is_of_ngrams_that_most_real_texts_have() -> None:
+    made, train = stored("abcdef", "abc"), stored("a")
+    for real, most in ((["abc", "abcd", "abcdef"], 4), (["abcde", "ab", "abcdef"], 5), (["a", "b"], 1)):
+        scores = found(made, stored(*real), train)
+        for name in ("bleu", "self-bleu"):
+            assert [n for n in range(1, 7) if f"{name}-{n}" in scores] == list(range(2, most + 1))
+        assert "copied" in scores
+    assert not {"copied", "copied at most"} & set(found(made, made, train, copies=False))
+
+
+LINES = ["abab", "abba", "cab", "abacab", "b", "aaab"]
+
+
+def grams(order: int) -> Grams:
+    return Grams(stored(*LINES), order, len(KIND.symbols) + 1)
+
+
+def test_an_ngram_is_a_distribution_and_counts_as_witten_and_bell() -> None:
+    model = grams(3)
+    for before in ((0, 0), (0, 3), (3, 4), (9, 4), (9, 9)):
+        assert sum(model.p(before, symbol) for symbol in range(1, 29)) == pytest.approx(1)
+    # the first symbol is a 4 times, c and b once each; alone: a 11 of 28, three symbols and the end
+    a = KIND.numbers["a"]
+    alone = (11 + 4 / 28) / (28 + 4)
+    start = (4 + 3 * alone) / (6 + 3)
+    assert grams(2).p((0,), a) == pytest.approx(start)
+
+
+@pytest.mark.parametrize("temperature", [0.5, 1.0, 2.0])
+def test_an_ngram_draws_as_its_temperature_says(temperature: float) -> None:
+    model, n = grams(3), 20_000
+    made = model.draw(n, 2, temperature=temperature, seed=1)
+    assert np.array_equal(made, model.draw(n, 2, temperature=temperature, seed=1))
+    wanted = np.array([model.p((0, 0), symbol) for symbol in range(1, 29)]) ** (1 / temperature)
+    own = np.bincount(made[:, 0], minlength=29)[1:] / n
+    assert np.abs(own - wanted / wanted.sum()).max() < 0.015
+    assert (made[made[:, 0] == 1, 1] == 0).all()
+
+
+def test_pieces_of_a_stream_do_not_end_for_an_ngram() -> None:
+    pieces = np.array([[2, 3, 2, 3], [3, 2, 3, 2]])
+    made = Grams(pieces, 3, 3).draw(200, 8, temperature=0.25)
+    assert (made > 1).mean() > 0.95
 
 
 def tensor(*lines: str) -> torch.Tensor:

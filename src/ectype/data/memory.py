@@ -25,10 +25,7 @@ def from_python(source: Any) -> Found:
     """
     if isinstance(source, tuple) and len(source) == 2 and not isinstance(source[0], Pillow.Image):
         found = from_python(source[0])
-        if isinstance(source[1], Mapping):
-            found.columns = {str(k): as_values(v, len(found), str(k)) for k, v in source[1].items()}
-            return found
-        found.columns["label"] = as_column(source[1], len(found), "the labels")
+        found.columns |= columns_of(source[1], len(found))
         return found
     if isinstance(source, Tensor):
         return Found(values=source.detach().cpu().numpy(), first=True)
@@ -46,6 +43,16 @@ def from_python(source: Any) -> Found:
         f"data of type {type(source).__name__} cannot be read: give a path, a name, an array, a tensor, a "
         "list of pictures or texts, or a pair (items, labels)"
     )
+
+
+def columns_of(values: Any, n: int) -> dict[str, Column]:
+    """What stands beside `n` items in a pair: values by name, or labels.
+
+    Raises DataError where there are more or fewer than items.
+    """
+    if isinstance(values, Mapping):
+        return {str(k): as_values(v, n, str(k)) for k, v in values.items()}
+    return {"label": as_column(values, n, "the labels")}
 
 
 def _pictures(source: Sequence[Any]) -> Found:

@@ -7,7 +7,7 @@
 
 Windows overlap, so that split at random most steps to be measured on would have been trained on. They are
 split by time: the series is cut into blocks, blocks go to the splits at random, and a window that reaches
-into a block of another split is left out.
+into a block of another split is left out. Of several series each goes to one split, equal ones to the same.
 """
 
 from __future__ import annotations
@@ -19,6 +19,8 @@ from typing import Any
 import numpy as np
 
 from ectype.data.found import SPLITS, Found
+from ectype.data.splits import digests
+from ectype.data.splits import split as split_of
 from ectype.data.tables import Table, is_table, read_table
 from ectype.data.timing import moments_of, number, ordered
 from ectype.errors import DataError, UsageError, did_you_mean
@@ -41,7 +43,7 @@ def from_series(
 
     Arguments:
         source: a table, a folder of them, or what `open_source` opens as an array; from Python also a list of
-            arrays of different lengths.
+            arrays of different lengths, alone or with labels.
         window: steps of each item; None: whole series.
         stride: steps from one window to the next.
         by: the column that says which series a row is of; None: one called id or series, if there is any.
@@ -185,15 +187,18 @@ def _of_folder(path: Path, time: str | None) -> Whole:
 
 
 def _of_arrays(source: Any, where: str, window: int | None) -> Whole:
+    from ectype.data.memory import columns_of
     from ectype.data.sources import open_source
 
-    several = isinstance(source, list | tuple) and len(source) and not np.isscalar(source[0])
-    if several and isinstance(source, list):
-        rows = [np.asarray(one, np.float32) for one in source]
+    pair = isinstance(source, tuple) and len(source) == 2
+    items = source[0] if pair else source
+    if isinstance(items, list) and len(items) and not np.isscalar(items[0]):
+        rows = [np.asarray(one, np.float32) for one in items]
         rows = [row[:, None] if row.ndim == 1 else row for row in rows]
         if any(row.ndim != 2 or row.shape[1] != rows[0].shape[1] or not len(row) for row in rows):
             raise DataError(f"{where}: a list of series needs arrays (steps, features) of the same features")
-        return Found(varies=_uneven(rows)), rows
+        columns = columns_of(source[1], len(rows)) if pair else {}
+        return Found(varies=_uneven(rows), columns=columns), rows
     opened = open_source(source)
     values = opened.values
     if values is None or values.ndim not in (2, 3) or values.dtype.kind not in "buif" or not len(values):
@@ -238,7 +243,7 @@ def _windows(found: Found, rows: list[Array], where: str, window: int, stride: i
     left_out = 0
     for i, row in enumerate(rows):
         starts = np.arange(0, len(row) - window + 1, stride)
-        # one series: its blocks; several: each goes to one split as a whole, by the hash of its content
+        # one series: its blocks; several: each goes to one split as a whole, below
         own = _block_splits(starts, window, len(row), seed) if len(rows) == 1 else np.zeros(len(starts))
         starts, own = starts[own >= 0], own[own >= 0]
         left_out += len(range(0, len(row) - window + 1, stride)) - len(starts)
@@ -253,10 +258,10 @@ def _windows(found: Found, rows: list[Array], where: str, window: int, stride: i
         values=np.stack(pieces), notes=found.notes, split=split, features=found.features, varies=False
     )
     if len(rows) > 1:
-        stream = np.random.default_rng(mix(seed, 31))
-        shares = np.array([0, 0, 0, 0, 0, 0, 0, 0, 1, 2])[np.arange(len(rows)) % 10]
-        which = stream.permutation(shares) if len(rows) >= 10 else np.arange(len(rows)) % 3
-        cut.split = [SPLITS[int(which[i])] for i in of]
+        there = sorted(set(of))
+        parts = split_of(digests((rows[i][None] for i in there), seed), None, cut.notes)
+        name_of = {there[i]: name for name in SPLITS for i in parts[name].tolist()}
+        cut.split = [name_of[i] for i in of]
     cut.columns = {name: [column[i] for i in of] for name, column in found.columns.items()}
     if found.names is not None:
         cut.names = [f"{found.names[i]}-{n}" for n, i in enumerate(of)]

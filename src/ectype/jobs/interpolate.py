@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -12,6 +13,7 @@ from ectype.jobs import outputs
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from ectype.jobs.inputs import Items
     from ectype.runs import Run
 
 OUT = "interpolation.png"
@@ -37,7 +39,8 @@ def interpolate(
 
     Arguments:
         run: a run's folder, or its model file.
-        first: an item, or a source whose first two items are the ends.
+        first: an item, or a source whose first two items are the ends; for a model of texts also a text
+            itself, where no file is called that.
         second: the other item.
         steps: how many items, ends included.
         mode: linear is the straight line; spherical keeps to where a normal prior has its mass.
@@ -89,7 +92,7 @@ def _ends(
     each = 2 if second is None else 1
     parts = []
     for source in sources:
-        items = items_of(run, source, count=each)
+        items = _typed(run, source) or items_of(run, source, count=each)
         if len(items.indices) < each:
             raise DataError(f"{source} holds one item, and a way has two ends: name a second item")
         parts.append(next(items.batches()))
@@ -102,6 +105,30 @@ def _ends(
         back = model.decode(z, context).mean
     outputs.tell_scores(fidelity_of(run.kind, [(ends.known, back)], split=f"{GIVEN}, there and back")[:1])
     return z
+
+
+def _typed(run: Run, source: str | Path) -> Items | None:
+    """A text that was typed itself, of a model of texts; None for what is, or looks like, a file or a source.
+
+    Raises DataError for a text with symbols the model does not know, and for one too long.
+    """
+    import torch
+
+    from ectype.data.data import Data
+    from ectype.data.sources import HUB
+    from ectype.data.store import Resident
+    from ectype.data.tables import is_table
+    from ectype.data.texts import ENDING
+    from ectype.jobs.inputs import GIVEN, Items
+    from ectype.kinds.text import Text
+
+    if not isinstance(run.kind, Text) or isinstance(source, Path) or source.startswith(HUB):
+        return None
+    if os.path.exists(os.path.expanduser(source)) or is_table(source) or source.endswith(ENDING):
+        return None
+    row = torch.from_numpy(run.kind.pack(source))
+    one = torch.arange(1)
+    return Items(Data(run.kind, Resident(row[None]), {"all": one}), one, GIVEN)
 
 
 def path(ends: Tensor, steps: int, mode: Literal["spherical", "linear"] = "linear") -> Tensor:

@@ -17,9 +17,11 @@ if TYPE_CHECKING:
     from ectype.jobs.inputs import Items
     from ectype.kinds import Kind
     from ectype.metrics import Score
+    from ectype.metrics.timegan import Compared
     from ectype.runs import Run
 
 _TOLD, _AHEAD = 1000, 2000  # steps of the networks that judge: a part of the published ones, for the time
+_LONG = 48  # steps of a series from which on the published protocol has fewer of its own as well
 
 
 def as_read(kind: Kind, made: Tensor, items: Items) -> Tensor:
@@ -53,7 +55,7 @@ def timely(
     """
     from ectype.kinds.series import Series
     from ectype.metrics.series import series
-    from ectype.metrics.timegan import Compared, discriminative, predictive
+    from ectype.metrics.timegan import Compared
 
     if not isinstance(run.kind, Series):
         return []
@@ -69,8 +71,26 @@ def timely(
     try:
         if judged and train is not None:
             sets = Compared(own, real, train, items.split)
-            scores.append(discriminative(sets, seed=seed, steps=_TOLD, tell=outputs.tell))
-            scores.append(predictive(sets, seed=seed, steps=_AHEAD, tell=outputs.tell))
+            scores += _judged(sets, seed)
     except DataError as error:
         outputs.tell(f"note: {error}")
+    return scores
+
+
+def _judged(sets: Compared, seed: int) -> list[Score]:
+    """What networks that were fitted say, and the same by the published protocol where there can be."""
+    from ectype.metrics.timegan import STEPS, discriminative, predictive, published
+
+    scores = [
+        discriminative(sets, seed=seed, steps=_TOLD, tell=outputs.tell),
+        predictive(sets, seed=seed, steps=_AHEAD, tell=outputs.tell),
+    ]
+    theirs = published(sets)
+    if theirs is None:
+        return scores
+    outputs.tell("the same by the published protocol")
+    share = min(1.0, _LONG / sets.real.shape[2])
+    for score in (discriminative, predictive):
+        steps = max(1, int(share * STEPS[score.__name__]))
+        scores.append(score(theirs, protocol="timegan", seed=seed, steps=steps))
     return scores

@@ -32,7 +32,8 @@ from ectype.metrics import REAL, Score, mean_error, share_error
 
 LEAST = 100
 """Texts below which none of these numbers should be trusted."""
-ORDERS = (2, 3, 4)
+ORDERS = (2, 3, 4, 5)
+"""n of BLEU-n; one that most real texts are too short for has no number."""
 SMALL = 0.1
 """Hits that a precision without any counts as."""
 _FIRST = 2  # 0 is padding and 1 the end
@@ -47,6 +48,7 @@ def texts(
     train: Array | None = None,
     others: Array | None = None,
     *,
+    copies: bool = True,
     unit: str = "symbols",
     held_out: bool = True,
     split: str = "test",
@@ -59,6 +61,7 @@ def texts(
         real: (N, T) real ones of the split.
         train: (M, T) training texts; None: nothing is said about copies.
         others: (N, T) further real ones, which say what real texts get; None: no floor.
+        copies: look for the longest copied stretch too.
         unit: what a symbol is.
         held_out: whether no item of `real` was trained on, so that its copies say what is by chance.
         split: which part of the data `real` is.
@@ -69,7 +72,8 @@ def texts(
     n, note = min(len(own), len(wanted)), f"n-grams of {unit}"
     rows = [*_various(own, rivals, note), *_alike(own, wanted, rivals, note)]
     if train is not None:
-        rows += _copies(made, real if held_out else None, train, unit)
+        rows.append(_novelty(own, wanted if held_out else None, train))
+        rows += _copies(made, real if held_out else None, train, unit) if copies else []
     return [row.score(n, split, seed) for row in rows]
 
 
@@ -182,19 +186,23 @@ def _various(own: list[Words], rivals: list[Words] | None, note: str) -> list[_R
 
 def _alike(own: list[Words], real: list[Words], rivals: list[Words] | None, note: str) -> list[_Row]:
     how = f"{note}, equal weights, smoothing 1 of Chen and Cherry"
-    refs = References(real, ORDERS[-1])
-    rows = _bleus("bleu", [(own, refs), (rivals, refs)], f"{how}; against {len(real):,} texts")
+    middle = float(np.median([len(text) for text in real]))
+    orders = [n for n in ORDERS if n <= middle]
+    if not orders:
+        return []
+    refs = References(real, orders[-1])
+    rows = _bleus("bleu", orders, [(own, refs), (rivals, refs)], f"{how}; against {len(real):,} texts")
     if len(own) < 2:
         return rows
-    sides = [(one, None if one is None else References(one, ORDERS[-1])) for one in (own, rivals)]
-    return rows + _bleus("self-bleu", sides, f"{how}; each against all others", among=True)
+    sides = [(one, None if one is None else References(one, orders[-1])) for one in (own, rivals)]
+    return rows + _bleus("self-bleu", orders, sides, f"{how}; each against all others", among=True)
 
 
 _Sides = Sequence[tuple[list[Words] | None, References | None]]
 """Made texts and further real ones, each with what they are compared with."""
 
 
-def _bleus(name: str, sides: _Sides, note: str, *, among: bool = False) -> list[_Row]:
+def _bleus(name: str, orders: Sequence[int], sides: _Sides, note: str, *, among: bool = False) -> list[_Row]:
     found, rival = (
         None if not rows or refs is None else torch.tensor([refs.bleu(text, among=among) for text in rows])
         for rows, refs in sides
@@ -203,22 +211,26 @@ def _bleus(name: str, sides: _Sides, note: str, *, among: bool = False) -> list[
         return []
     better: Literal["higher", "lower"] = "lower" if among else "higher"
     rows = []
-    for n in ORDERS:
+    for n in orders:
         floor = None if rival is None else float(rival[:, n - 1].mean())
         rows.append(_Row(f"{name}-{n}", mean_error(found[:, n - 1]), floor, note, better))
     return rows
 
 
-def _copies(made: Array, real: Array | None, train: Array, unit: str) -> list[_Row]:
+def _novelty(own: list[Words], real: list[Words] | None, train: Array) -> _Row:
     known = set(said(train))
-    new, best = ([text not in known for text in said(x)] if x is not None else None for x in (made, real))
+    new, best = (None if rows is None else [text not in known for text in rows] for rows in (own, real))
+    note = f"not among {len(train):,} training texts"
+    return _Row("novelty", share_error(torch.tensor(new)), _mean(best), note, "neither")
+
+
+def _copies(made: Array, real: Array | None, train: Array, unit: str) -> list[_Row]:
     longest = copied(made, train)
     rival = None if real is None else copied(real, train)
     most = None if rival is None else float(rival.max())
     count = f"{len(train):,} training texts"
     mean = mean_error(torch.from_numpy(longest).double())
     return [
-        _Row("novelty", share_error(torch.tensor(new)), _mean(best), f"not among {count}", "neither"),
         _Row("copied", mean, _mean(rival), f"from {count}", "neither", unit),
         _Row("copied at most", (float(longest.max()), None), most, f"from {count}", "neither", unit),
     ]

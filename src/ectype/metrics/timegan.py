@@ -8,38 +8,38 @@ Yoon, Jarrett and van der Schaar 2019, "Time-series generative adversarial netwo
 
     "timegan"  as the authors' program has it: ⌊C / 2⌋ units, a random 80/20 split, 2,000 and 5,000 steps of
                Adam with rate 0.001 and 128 series of each sort, a sigmoid at the end of the predictor and so
-               series in [0, 1]. PyTorch's GRU applies its reset gate after the product, theirs before.
+               series in [0, 1]; weights begin as TensorFlow's GRUCell does. PyTorch's GRU applies its reset
+               gate after the product, theirs before.
     "blocked"  at least 16 units; fitted to series of the train split and measured on those of another, so
                that windows that overlap are never on both sides; beside it what real series get
 
 ⌊C / 2⌋ is 0 for one feature and 2 for the five of Sines, which tells little apart; and of overlapping windows
-split at random nearly every step to be measured on was fitted to. Numbers of the two do not compare.
+split at random nearly every step to be measured on was fitted to. Numbers of the two do not compare;
+those of the published one are called "discriminative (timegan)" and "predictive (timegan)".
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import final
 
 import torch
-from torch import Tensor, nn
-from torch.nn import functional as F
+from torch import Tensor
 
 from ectype.errors import DataError, UsageError, did_you_mean
-from ectype.metrics import REAL, Score, mean_error, share_error
+from ectype.metrics import REAL, Score
+from ectype.metrics.gru import order, predicted, told_apart, units
 from ectype.metrics.series import check
 from ectype.noise import mix
 
 PROTOCOLS = ("blocked", "timegan")
+STEPS = {"discriminative": 2000, "predictive": 5000}
+"""Steps that are published."""
 LEAST = 100
 """Series below which neither should be trusted."""
 FEWEST = 10
 """Series of a part below which nothing is fitted or measured."""
-_BATCH = 128
-_UNITS = 16
-_RATE = 1e-3
 
 
 @final
@@ -64,7 +64,12 @@ Tell = Callable[[str], object]
 
 
 def discriminative(
-    series: Compared, *, protocol: str = "blocked", seed: int = 0, steps: int = 2000, tell: Tell | None = None
+    series: Compared,
+    *,
+    protocol: str = "blocked",
+    seed: int = 0,
+    steps: int = STEPS["discriminative"],
+    tell: Tell | None = None,
 ) -> Score:
     """How surely a GRU tells made from real series: 0 is not at all, ½ always.
 
@@ -82,26 +87,31 @@ def discriminative(
         (made, new), (real, held) = (_parted(x.mT, 0.8, stream) for x in (series.made, series.real))
     else:
         made, real, held = (x.nan_to_num(0.0) for x in _standardised(series))
-        held = held[_order(held, stream)]
+        held = held[order(held, stream)]
         made, new = _parted(made, 0.5, stream)
         # as many of each sort: else always saying the commoner one would be worth something
         new, held = (x[: min(len(new), len(held))] for x in (new, held))
     _say(tell, "fitting a GRU that tells made from real series")
-    units = _units(series, protocol)
-    value, error = _told_apart((made, real), (new, held), units, stream, steps)
+    value, error = told_apart((made, real), (new, held), protocol, stream, steps)
     floor = None
     if protocol == "blocked":
         _say(tell, "the same with real series in place of made ones")
         (one, two), (three, four) = (_parted(x, 0.5, stream) for x in (real, held))
-        floor, _ = _told_apart((one, two), (three, four), units, stream, steps)
+        floor, _ = told_apart((one, two), (three, four), protocol, stream, steps)
     return Score(
-        "discriminative", value, "", "lower", len(new) + len(held), series.split, seed, error=error,
-        floor=floor, floor_name="" if floor is None else REAL, least=LEAST, note=_note(protocol, units),
+        _name("discriminative", protocol), value, "", "lower", len(new) + len(held), series.split, seed,
+        error=error, floor=floor, floor_name="" if floor is None else REAL, least=LEAST,
+        note=_note("discriminative", protocol, series, steps),
     )  # fmt: skip
 
 
 def predictive(
-    series: Compared, *, protocol: str = "blocked", seed: int = 0, steps: int = 5000, tell: Tell | None = None
+    series: Compared,
+    *,
+    protocol: str = "blocked",
+    seed: int = 0,
+    steps: int = STEPS["predictive"],
+    tell: Tell | None = None,
 ) -> Score:
     """How far off a GRU is on real series that learned from made ones to tell the last feature's next number.
 
@@ -113,111 +123,23 @@ def predictive(
         made, held = series.made.mT, series.real.mT
     else:
         made, real, held = _standardised(series)
-    units = _units(series, protocol)
     _say(tell, "fitting a GRU to made series")
-    value, error = _predicted(made, held, units, stream, steps, bounded=protocol == "timegan")
+    value, error = predicted(made, held, protocol, stream, steps)
     floor = None
     if real is not None:
         _say(tell, "the same with real series")
-        floor, _ = _predicted(real, held, units, stream, steps, bounded=False)
+        floor, _ = predicted(real, held, protocol, stream, steps)
     return Score(
-        "predictive", value, "" if real is None else "deviations", "lower", len(held), series.split, seed,
-        error=error, floor=floor, floor_name="" if floor is None else REAL, least=LEAST,
-        note=_note(protocol, units),
+        _name("predictive", protocol), value, "" if real is None else "deviations", "lower", len(held),
+        series.split, seed, error=error, floor=floor, floor_name="" if floor is None else REAL, least=LEAST,
+        note=_note("predictive", protocol, series, steps),
     )  # fmt: skip
-
-
-@final
-class _Reader(nn.Module):
-    """One GRU layer and one number, of the last step or of each: (B, T, C) to (B, 1) or (B, T, 1)."""
-
-    def __init__(self, features: int, units: int, *, every: bool) -> None:
-        super().__init__()
-        self.gru = nn.GRU(features, units, batch_first=True)
-        self.head = nn.Linear(units, 1)
-        self.every = every
-        # as Keras begins: without it two units sometimes never come to tell anything
-        for name, parameter in self.named_parameters():
-            if "bias" in name:
-                nn.init.zeros_(parameter)
-            else:
-                (nn.init.orthogonal_ if "_hh_" in name else nn.init.xavier_uniform_)(parameter)
-
-    def forward(self, x: Tensor) -> Tensor:
-        states, last = self.gru(x)
-        found: Tensor = self.head(states if self.every else last[0])
-        return found
-
-
-def _told_apart(
-    fit: tuple[Tensor, Tensor], test: tuple[Tensor, Tensor], units: int, stream: torch.Generator, steps: int
-) -> tuple[float, float]:
-    """|accuracy - ½| on made and real series (N, T, C), and its standard error, of a GRU fitted to others."""
-    reader = _new(fit[0].shape[2], units, stream, every=False)
-
-    def loss() -> Tensor:
-        drawn = [_drawn(x, stream) for x in fit]
-        made, real = reader(torch.cat(drawn)).split([len(x) for x in drawn])
-        return F.softplus(made).mean() + F.softplus(-real).mean()
-
-    _descend(reader, loss, steps)
-    with torch.no_grad():
-        hits = torch.cat([reader(test[0]) <= 0, reader(test[1]) > 0]).flatten()
-    accuracy, error = share_error(hits)
-    return abs(accuracy - 0.5), error
-
-
-def _predicted(
-    fit: Tensor, test: Tensor, units: int, stream: torch.Generator, steps: int, *, bounded: bool
-) -> tuple[float, float | None]:
-    """Mean |error| on series (N, T, C), and its standard error, of a GRU fitted to others."""
-    alone = fit.shape[2] == 1
-    reader = _new(max(1, fit.shape[2] - 1), units, stream, every=True)
-
-    def errors(x: Tensor) -> Tensor:
-        """(N,) mean |error| over the steps that are known, NaN where there is none."""
-        before, after = (x if alone else x[..., :-1])[:, :-1], x[:, 1:, -1:]
-        said = reader(before.nan_to_num(0.0))
-        apart = (said.sigmoid() if bounded else said) - after
-        return apart.abs().nanmean((1, 2))
-
-    # a series without a number to say has no error, and the gradient of that would be no number either
-    fit, test = (x[x[:, 1:, -1:].isfinite().flatten(1).any(1)] for x in (fit, test))
-    if not (len(fit) and len(test)):
-        return math.nan, None
-    _descend(reader, lambda: errors(_drawn(fit, stream)).mean(), steps)
-    with torch.no_grad():
-        found = errors(test)
-    return mean_error(found)
-
-
-def _new(features: int, units: int, stream: torch.Generator, *, every: bool) -> _Reader:
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(int(torch.randint(2**62, (), generator=stream)))
-        return _Reader(features, units, every=every)
-
-
-def _descend(reader: _Reader, loss: Callable[[], Tensor], steps: int) -> None:
-    optimiser = torch.optim.Adam(reader.parameters(), _RATE)
-    with torch.enable_grad():
-        for _ in range(steps):
-            optimiser.zero_grad()
-            loss().backward()
-            optimiser.step()
-
-
-def _order(x: Tensor, stream: torch.Generator) -> Tensor:
-    return torch.randperm(len(x), generator=stream)
-
-
-def _drawn(x: Tensor, stream: torch.Generator) -> Tensor:
-    return x[_order(x, stream)[:_BATCH]]
 
 
 def _parted(x: Tensor, share: float, stream: torch.Generator) -> tuple[Tensor, Tensor]:
     """A random share of the series, and the rest."""
-    order, first = _order(x, stream), int(len(x) * share)
-    return x[order[:first]], x[order[first:]]
+    at, first = order(x, stream), int(len(x) * share)
+    return x[at[:first]], x[at[first:]]
 
 
 def _standardised(series: Compared) -> tuple[Tensor, Tensor, Tensor]:
@@ -240,13 +162,28 @@ def gaps(x: Tensor) -> Tensor:
     return x.isnan() & later
 
 
-def _units(series: Compared, protocol: str) -> int:
-    c = series.real.shape[1]
-    return c // 2 if protocol == "timegan" else max(_UNITS, c)
+def published(series: Compared) -> Compared | None:
+    """The same series, each feature of the real ones from 0 to 1, for the protocol "timegan"; None where it
+    is for no such series: of one feature, of several lengths, with gaps.
+    """
+    known = series.real if series.train is None else torch.cat([series.train, series.real])
+    if known.shape[1] < 2 or any(bool(x.isnan().any()) for x in (series.made, known)):
+        return None
+    low, high = known.amin((0, 2), keepdim=True), known.amax((0, 2), keepdim=True)
+    wide = torch.where(high > low, high - low, 1.0)
+    made, real = ((x - low) / wide for x in (series.made, series.real))
+    return Compared(made, real.clamp(0, 1), split=series.split)
 
 
-def _note(protocol: str, units: int) -> str:
-    return f"protocol {protocol}: a GRU of {units} units"
+def _name(score: str, protocol: str) -> str:
+    return score if protocol == "blocked" else f"{score} ({protocol})"
+
+
+def _note(score: str, protocol: str, series: Compared, steps: int) -> str:
+    fewer = ""
+    if protocol == "timegan" and steps < STEPS[score]:
+        fewer = f", {steps:,} steps of the {STEPS[score]:,} published"
+    return f"protocol {protocol}: a GRU of {units(series.real.shape[1], protocol)} units{fewer}"
 
 
 def _say(tell: Tell | None, words: str) -> None:
