@@ -88,8 +88,9 @@ def _swept(
     for temperature in TEMPERATURES:
         drawn = grams.draw(n, kind.length, temperature=temperature, seed=mix(told["seed"], 43))
         for score in texts(drawn, real, train, copies=False, held_out=False, **told):
-            named = replace(score, name=f"{score.name} ({order}-gram at {temperature:g})")
-            beside.setdefault(score.name, []).append(named)
+            name = f"{score.name} ({order}-gram at {temperature:g})"
+            one = replace(score, name=name, note="interpolated as Witten and Bell have it")
+            beside.setdefault(score.name, []).append(one)
     return [one for score in scores for one in (score, *beside.get(score.name, ()))]
 
 
