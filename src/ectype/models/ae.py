@@ -10,7 +10,7 @@ equation 8 with the L2 decoder term left to weight decay).
 
 from __future__ import annotations
 
-from typing import ClassVar, final
+from typing import final
 
 from torch import Tensor, nn
 
@@ -37,7 +37,6 @@ class AE(Autoencoder):
 
     default_prior = "fitted"
     per_latent = 1
-    rates: ClassVar = {"conv": 3e-3}  # as the vae's
 
     def __init__(
         self,
