@@ -57,7 +57,7 @@ class VAE(Autoencoder):
 
     default_prior = "flow"
     per_latent = 2
-    # further than 1e-3; 3e-3 is further still in short runs, and diverges in long ones (docs/log.md, 2026-11-22)
+    # further than 1e-3; 3e-3 goes further in short runs and diverges in long ones (docs/log.md, 2026-11-22)
     rates: ClassVar = {"conv": 2e-3}
 
     def __init__(
