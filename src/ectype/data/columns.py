@@ -58,6 +58,21 @@ def labels(found: Found, kind: Label | None, where: str, strict: bool) -> tuple[
     return torch.where(present, stored, -1), classes
 
 
+def _column(found: Found, name: str, where: str) -> Column:
+    """The column of that name; raises UsageError where there is none, DataError where it says nothing."""
+    if name not in found.columns:
+        there = (
+            did_you_mean(name, found.columns)
+            if found.columns
+            else "; put the pictures of each label into a sub-folder, give pairs (items, labels), or "
+            "name a table beside the data, such as labels.csv:style"
+        )
+        raise UsageError(f"{where}: there is no '{name}' to be given{there}")
+    if not any(known(value) for value in found.columns[name]):
+        raise DataError(f"{where}: '{name}' is missing for every item, so it cannot be given")
+    return found.columns[name]
+
+
 def conditions(
     found: Found,
     wanted: Mapping[str, Kind | Encoder | str | None],
@@ -85,17 +100,7 @@ def conditions(
     """
     made = {}
     for name, kind in wanted.items():
-        if name not in found.columns:
-            there = (
-                did_you_mean(name, found.columns)
-                if found.columns
-                else "; put the pictures of each label into a sub-folder, give pairs (items, labels), or "
-                "name a table beside the data, such as labels.csv:style"
-            )
-            raise UsageError(f"{where}: there is no '{name}' to be given{there}")
-        column = found.columns[name]
-        if not any(known(value) for value in column):
-            raise DataError(f"{where}: '{name}' is missing for every item, so it cannot be given")
+        column = _column(found, name, where)
         # `labels` has said it already, but for classes of a model that are not these items' own
         notes = [] if name == "label" and not isinstance(kind, Kind) else found.notes
         look: dict[str, Any] = {"item": item, "strict": strict, "limit": limit}
