@@ -72,6 +72,11 @@ def newest(name: str) -> list[Line]:
     return list(found.values())
 
 
+def pairs(text: str) -> dict[str, str]:
+    """What was said as NAME=VALUE, with commas between."""
+    return dict(pair.split("=", 1) for pair in text.split(",") if pair)
+
+
 def measure(
     name: str,
     key: Mapping[str, Any],

@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from _record import measure
+from _record import measure, pairs
 from _shapes import agrees
 
 from ectype.assembly import build
@@ -128,7 +128,7 @@ def main() -> None:
     parser.add_argument("--options", default="", help="of the model: NAME=VALUE, with commas between")
     parser.add_argument("--again", action="store_true")
     asked = parser.parse_args()
-    options: dict[str, Any] = dict(pair.split("=", 1) for pair in asked.options.split(",") if pair)
+    options: dict[str, Any] = pairs(asked.options)
     said = [f"batch {asked.batch}"] if asked.batch != 100 else []
     chosen = ", ".join([*said, *(f"{name} {value}" for name, value in options.items())])
     protocol = (

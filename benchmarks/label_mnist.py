@@ -1,6 +1,7 @@
 """Label → digit on MNIST: does what a conditional model makes for a class look like that class to a judge?
 
     ./dev bench label_mnist [--families vae,gan,vaegan] [--seeds 1] [--minutes 12] [--halved] [--again]
+        [--options likelihood=normal,floor=0.2]
 
 The model is trained on 60,000 digits less the select split, on one thread; 200 digits of each class are
 made, and a classifier trained on the spot on the train split names them. Beside: its accuracy on the
@@ -16,7 +17,7 @@ from dataclasses import replace
 from typing import Any
 
 import torch
-from _record import measure
+from _record import measure, pairs
 from _sources import folder
 from torch import Tensor
 
@@ -96,13 +97,13 @@ def main() -> None:
     parser.add_argument("--families", default="vae,gan,vaegan")
     parser.add_argument("--seeds", type=int, default=1)
     parser.add_argument("--minutes", type=float, default=12.0)
-    parser.add_argument("--network", default=None)
-    parser.add_argument("--width", type=int, default=None)
+    parser.add_argument("--options", default="", help="of the model: NAME=VALUE, with commas between")
     parser.add_argument("--halved", action="store_true", help="half of the labels taken away")
     parser.add_argument("--again", action="store_true")
     asked = parser.parse_args()
-    options = {k: v for k in ("network", "width") if (v := getattr(asked, k)) is not None}
-    protocol = f"{asked.minutes:g} minutes on one thread, {options or 'defaults'}; {EACH} made of each class"
+    options = pairs(asked.options)
+    chosen = ", ".join(f"{name} {value}" for name, value in options.items())
+    protocol = f"{asked.minutes:g} minutes on one thread, {chosen or 'defaults'}; {EACH} made of each class"
     for seed in range(asked.seeds):
         for family in asked.families.split(","):
             key = {"family": family, "halved": asked.halved, "seed": seed, **options}

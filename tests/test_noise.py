@@ -8,6 +8,9 @@ import pytest
 import torch
 
 from ectype.noise import PerItem, mix, normal, uniform
+from ectype.priors.flow import Flow
+from ectype.priors.mixture import NormalMixture
+from ectype.shapes import Row
 
 
 def test_mix_is_splitmix64() -> None:
@@ -73,3 +76,28 @@ def test_moments() -> None:
     assert 0 <= float(u.min()) and float(u.max()) < 1
     assert abs(float(u.mean()) - 0.5) < 4 / math.sqrt(12 * n)
     assert abs(float(u.var()) - 1 / 12) < 4 * math.sqrt(1 / 180 / n)
+
+
+def test_temperature_multiplies_normal_numbers_and_leaves_choices() -> None:
+    items = range(9)
+    plain, half = normal((9, 5), PerItem(4, items)), normal((9, 5), PerItem(4, items, temperature=0.5))
+    torch.testing.assert_close(half, 0.5 * plain, rtol=0, atol=0)
+    assert not normal((9, 5), PerItem(4, items, temperature=0.0)).any()
+    assert torch.equal(
+        uniform((9, 5), PerItem(4, items, temperature=0.5)), uniform((9, 5), PerItem(4, items))
+    )
+
+
+def test_a_colder_draw_stays_where_a_bent_prior_is() -> None:
+    # two modes far apart: the mean lies where there is nothing
+    means = torch.tensor([[-10.0, 0.0], [10.0, 0.0]])
+    p = NormalMixture(torch.zeros(200, 2), means, torch.zeros(2, 2))
+    cold = p.draw(PerItem(0, range(200), temperature=0.1))
+    assert (cold[:, 0].abs() > 9).all() and (cold[:, 0] > 0).any() and (cold[:, 0] < 0).any()
+    with torch.no_grad():
+        flow = Flow(2, Row((1, 1)))
+        for coupling in flow.couplings:
+            torch.nn.init.normal_(coupling.last.weight)
+        bent = flow(200, None, lambda *_: None)
+        e = normal((200, 2), PerItem(0, range(200)))
+        torch.testing.assert_close(bent.draw(PerItem(0, range(200), temperature=0.5)), bent.inverse(0.5 * e))

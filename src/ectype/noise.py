@@ -32,10 +32,16 @@ def mix(*numbers: int) -> int:
 
 
 class PerItem:
-    """One stream of noise per item: item `i` draws from `mix(seed, i)` and from nothing else."""
+    """One stream of noise per item: item `i` draws from `mix(seed, i)` and from nothing else.
 
-    def __init__(self, seed: int, items: Iterable[int]) -> None:
+    Arguments:
+        temperature: what its normal numbers are multiplied by. A latent made of them stays where its
+            prior is, however bent that is; moved in a straight line to the prior's mean it would not.
+    """
+
+    def __init__(self, seed: int, items: Iterable[int], *, temperature: float = 1.0) -> None:
         self.streams = [torch.Generator().manual_seed(mix(seed, item)) for item in items]
+        self.temperature = temperature
 
 
 Noise = torch.Generator | PerItem | None
@@ -45,7 +51,8 @@ def normal(form: Sequence[int], noise: Noise, device: torch.device | None = None
     """Standard normal numbers of shape `form`, whose first axis is the batch (B, ...)."""
     if isinstance(noise, PerItem):
         _check(form, noise)
-        return torch.stack([torch.randn(form[1:], generator=s) for s in noise.streams]).to(device)
+        each = torch.stack([torch.randn(form[1:], generator=s) for s in noise.streams]).to(device)
+        return each if noise.temperature == 1 else noise.temperature * each
     return torch.randn(form, generator=noise, device=device)
 
 

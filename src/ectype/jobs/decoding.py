@@ -49,7 +49,7 @@ def latents(
 
     Arguments:
         given: conditions of all items, or one mapping for each.
-        temperature: how far a latent lies from the prior's mean, as a multiple of where it was drawn.
+        temperature: what the normal numbers that a latent is made of are multiplied by.
         truncation: the furthest any number of a latent lies from it, in the prior's standard deviations.
         guidance: how strongly conditions act, as `inputs.guided` has it.
     """
@@ -61,9 +61,8 @@ def latents(
     with evaluating(run):
         for start, context in _contexts(run, given, count, guidance):
             p = run.model.latents(CHUNK, context)
-            z = p.draw(PerItem(seed, range(start, start + CHUNK)))
-            z = z if truncation is None else truncated(p, z, truncation)
-            drawn.append(z if temperature == 1 else p.mean + temperature * (z - p.mean))
+            z = p.draw(PerItem(seed, range(start, start + CHUNK), temperature=temperature))
+            drawn.append(z if truncation is None else truncated(p, z, truncation))
     return torch.cat(drawn)[:count]
 
 

@@ -62,13 +62,12 @@ def drawn(
     Arguments:
         numbers: of the items; what is drawn for item i depends on (seed, draw, i) only.
         draw: its number among those of one item.
-        temperature: how far a latent lies from the prior's mean, as a multiple of where it was drawn; of
-            texts also what symbols are drawn with.
+        temperature: what the normal numbers that a latent is made of are multiplied by; of texts also what
+            symbols are drawn with.
         nucleus: share of the probability these are drawn from.
     """
     p = run.model.latents(len(numbers), context)
-    z = p.draw(PerItem(mix(seed, draw), numbers))
-    z = z if temperature == 1 else p.mean + temperature * (z - p.mean)
+    z = p.draw(PerItem(mix(seed, draw), numbers, temperature=temperature))
     p = run.model.decode(z, context).tempered(temperature, nucleus)
     return shown(p, False, noise_of_pixels(mix(seed, draw), numbers))
 
@@ -89,12 +88,11 @@ def searched(
     Arguments: as of `drawn`, and
         seen: which sites are known, (B, *sites).
     """
-    stream = PerItem(mix(seed, draw), numbers)
+    stream = PerItem(mix(seed, draw), numbers, temperature=temperature)
     p = run.model.latents(len(x), context)
-    centre = p.mean
-    best, least = centre, torch.full((len(x),), torch.inf, device=x.device)
+    best, least = p.mean, torch.full((len(x),), torch.inf, device=x.device)
     for _ in range(CANDIDATES):
-        z = centre + temperature * (p.draw(stream) - centre)
+        z = p.draw(stream)
         far = distance(x, run.model.decode(z, context).mean, seen)
         best = torch.where((far < least).unsqueeze(1), z, best)
         least = torch.minimum(far, least)
