@@ -72,9 +72,16 @@ def newest(name: str) -> list[Line]:
     return list(found.values())
 
 
-def pairs(text: str) -> dict[str, str]:
-    """What was said as NAME=VALUE, with commas between."""
-    return dict(pair.split("=", 1) for pair in text.split(",") if pair)
+def pairs(text: str) -> dict[str, Any]:
+    """What was said as NAME=VALUE, with commas between; numbers are numbers."""
+
+    def value(word: str) -> Any:
+        try:
+            return json.loads(word)
+        except json.JSONDecodeError:
+            return word
+
+    return {name: value(word) for name, _, word in (pair.partition("=") for pair in text.split(",") if pair)}
 
 
 def measure(
