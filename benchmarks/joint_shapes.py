@@ -31,7 +31,7 @@ from ectype.training.loop import fit
 
 NAME = "joint_shapes"
 TRAIN, SAMPLED, COMPLETED = 20_000, 400, 200
-OPTIONS: dict[str, Any] = {"width": 16, "latent": 24, "complete": 0.3}
+OPTIONS: dict[str, Any] = {"width": 16, "latent": 24, "complete": 0.3, "likelihood": "normal", "floor": 0.2}
 BATCH = 50
 
 

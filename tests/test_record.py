@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Any
 
@@ -255,6 +256,17 @@ def test_the_data_is_found_again_with_its_parts() -> None:
     assert torch.equal(again.batch([7]).x, data.batch([7]).x)
 
 
+def test_a_likelihood_of_one_part_is_that_of_all_parts_that_are_no_choices() -> None:
+    data = read("shapes", joint=["caption", "size:number"], size=8)
+    model = build("vae", data, **SMALL, likelihood="normal", floor=0.2)
+    picture, caption, size = model.likelihood.factors  # type: ignore[union-attr,misc]
+    assert [type(part).__name__ for part in (picture, size)] == ["Normal", "Normal"]
+    assert type(caption) is type(build("vae", data, **SMALL).likelihood.factors[1])  # type: ignore[union-attr,index]
+    assert picture.scale.floor == size.scale.floor == pytest.approx(math.log(0.2))  # type: ignore[union-attr]
+    with pytest.raises(UsageError, match="the values of a record have none; use product"):
+        build("vae", data, **SMALL, likelihood="bernoulli")
+
+
 def test_what_several_parts_cannot_be_used_with_is_said() -> None:
     data = captioned()
     for family in ("gan", "vaegan"):
@@ -262,8 +274,7 @@ def test_what_several_parts_cannot_be_used_with_is_said() -> None:
             build(family, data, **SMALL)
     for options, says in (
         ({"network": "conv"}, "conv needs a picture"),
-        ({"likelihood": "normal"}, "use the likelihood product"),
-        ({"likelihood": "bernoulli"}, "the values of a record have none; use product"),
+        ({"likelihood": "categorical"}, "categorical needs tokens, and this data is a Grid"),
         ({"prior": "vamp"}, "pseudo-inputs of one kind"),
         ({"complete": -1.0}, "complete is a weight, 0 or more"),
     ):

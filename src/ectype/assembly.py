@@ -23,9 +23,11 @@ from ectype.context import Conditioner, Ports
 from ectype.data.data import Data
 from ectype.errors import UsageError, did_you_mean
 from ectype.kinds import Kind
+from ectype.likelihoods import Likelihood
 from ectype.models import Model
 from ectype.models.critic import FEATURES, Critic, packed
 from ectype.networks.readers import OnGrid, ports_of, reader
+from ectype.shapes import Joint, Tokens
 
 CONTEXT = 128
 """Width C of the condition vector of every assembled model."""
@@ -62,7 +64,8 @@ def build(
         model: a family in the catalog: ae, gan, vae or vaegan.
         data: what it is to model; its kind and conditions decide the shapes.
         network: conv, dcgan or mlp; default: the kind's.
-        likelihood: bernoulli, logistic, normal, laplace or categorical; default: the kind's.
+        likelihood: bernoulli, logistic, normal, laplace or categorical; default: the kind's. Of items of
+            several parts it is that of all parts that are no choices.
         prior: normal, mixture, vamp, flow, fitted or gan; default: the family's.
         latent: numbers in the code; default: grows with the square root of the item's size.
         seed: of the initial weights.
@@ -178,7 +181,7 @@ def assemble(spec: Mapping[str, Any], kind: Kind, conditions: Mapping[str, Kind]
         return make(part, *arguments, context=context, **taken(parts[part], known))
 
     ports = ports_for(kind, conditions)
-    likelihood = make("likelihood", kind.shape, **_asked(spec["likelihood"], kind))
+    likelihood = _likelihood(spec["likelihood"], kind, options)
     known = {**kind.network_options, "forms": likelihood.forms}
 
     def critic() -> Any:
@@ -209,10 +212,27 @@ def taken(part: Callable[..., object], offered: Mapping[str, object]) -> dict[st
     return {name: value for name, value in offered.items() if name in takes}
 
 
-def _asked(name: str, kind: Kind) -> dict[str, object]:
-    """What the likelihood asks about the data; raises UsageError where the kind has no levels."""
+def _likelihood(name: str, kind: Kind, options: Mapping[str, Any]) -> Likelihood:
+    """p(x | z) of that name; of an item of several parts, that of each part that is no choice."""
+    likelihood, shape = find("likelihoods", name), kind.shape
+    takes = options_of(likelihood)
+    chosen = {k: v for k, v in options.items() if k in takes}
+    if not isinstance(shape, Joint) or likelihood.several:
+        made: Likelihood = likelihood(shape, **_asked(name, kind, kind.likelihood_options), **chosen)
+        return made
+    own: Any = kind.likelihood_options["factors"]
+    factors = [
+        usual if isinstance(part, Tokens) else (name, {**_asked(name, kind, usual[1]), **chosen})
+        for part, usual in zip(shape.parts, own, strict=True)
+    ]
+    several: Likelihood = find("likelihoods", kind.likelihood)(shape, factors=factors)
+    return several
+
+
+def _asked(name: str, kind: Kind, offered: Mapping[str, object]) -> dict[str, object]:
+    """What the likelihood asks about the data; raises UsageError where its values have no levels."""
     likelihood = find("likelihoods", name)
-    known = taken(likelihood, kind.likelihood_options)
+    known = taken(likelihood, offered)
     if "levels" in inspect.signature(likelihood).parameters and "levels" not in known:
         raise UsageError(
             f"{name} counts levels, and the values of a {kind.name} have none; use {kind.likelihood}"

@@ -87,6 +87,8 @@ class Likelihood(nn.Module, ABC):
     """
 
     discrete: bool
+    several: bool = False
+    """True where items of several parts are taken as they are; others are one part's."""
     density: bool = True
     """False where log_prob has no gradient, so that nothing can be fitted by it."""
     shown: str = "mean"

@@ -51,6 +51,7 @@ class Point(Likelihood):
     """
 
     discrete = False
+    several = True
     density = False
 
     def __init__(self, shape: Shape) -> None:

@@ -75,6 +75,8 @@ class Product(Likelihood):
         factors: likelihood and its options for each part; the data's kind supplies them.
     """
 
+    several = True
+
     def __init__(self, shape: Shape, *, factors: Sequence[tuple[str, Mapping[str, object]]] = ()) -> None:
         super().__init__(shape)
         if not isinstance(shape, Joint):
