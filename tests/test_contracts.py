@@ -41,7 +41,7 @@ from ectype.likelihoods import Distribution
 from ectype.models import Autoencoder, Model
 from ectype.noise import PerItem
 from ectype.runs import Run
-from ectype.shapes import Grid, has_tokens
+from ectype.shapes import Grid, Tokens, has_tokens, parts_of
 
 N, B, K, LATENT = 24, 6, 3, 4
 
@@ -129,9 +129,10 @@ def fits(case: Case) -> bool:
         "joint": joint,
         "product": joint,
         "bernoulli": isinstance(kind, Image) and kind.bits == 1,
-        "logistic": image,
-        "normal likelihood": not tokens and not joint,
-        "laplace": not tokens and not joint,
+        "logistic": all(isinstance(part, Grid | Tokens) for part in parts_of(kind.shape))
+        and (image or joint),
+        "normal likelihood": joint or not tokens,
+        "laplace": joint or not tokens,
         "categorical": tokens and not joint,
         "vamp": not joint,
         "ae": case.prior in ("fitted", "gan"),
