@@ -449,7 +449,7 @@ def test_an_item_depends_on_its_seed_and_number_only(case: Case) -> None:
 
     z, x = sample(batch, range(B), 5)
     z2, x2 = sample(few, range(2, 4), 5)
-    assert torch.allclose(z[2:4], z2, atol=1e-5)
+    assert torch.allclose(z[2:4], z2, rtol=1e-4, atol=1e-5)
     # a draw may round to the next level where another order of sums moves its last bit
     moved = ~torch.isclose(x[2:4], x2, atol=1e-3, rtol=1e-3)
     assert int(moved.sum()) <= max(1, moved.numel() // 1000)

@@ -109,10 +109,10 @@ def test_a_damaged_state_is_refused(kind: type[Kind], state: dict[str, object]) 
 def test_shapes_and_defaults() -> None:
     image = Image(3, (20, 28))
     assert image.shape == Grid(3, (20, 28)) and image.network == "conv" and image.likelihood == "logistic"
-    assert image.likelihood_options == {"levels": 256}
+    assert image.likelihood_options == {"levels": 256, "floor": 0.2}
     assert Image(1, (4, 4)).network == "mlp" and Image(1, (8, 8)).network == "conv"
     for binary in (Image(1, (8, 8), bits=1), Image(1, (8, 8), binarise="static")):
-        assert binary.likelihood == "bernoulli" and binary.likelihood_options == {"levels": 2}
+        assert binary.likelihood == "bernoulli" and binary.likelihood_options == {"levels": 2, "floor": 0.2}
     assert Label(["a", "b"]).shape == Tokens(2, ())
     assert Vector([0, 0], [1, 1]).shape == Row((1, 1))
 

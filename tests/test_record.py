@@ -258,11 +258,14 @@ def test_the_data_is_found_again_with_its_parts() -> None:
 
 def test_a_likelihood_of_one_part_is_that_of_all_parts_that_are_no_choices() -> None:
     data = read("shapes", joint=["caption", "size:number"], size=8)
-    model = build("vae", data, **SMALL, likelihood="normal", floor=0.2)
+    model = build("vae", data, **SMALL, likelihood="normal", floor=0.3)
     picture, caption, size = model.likelihood.factors  # type: ignore[union-attr,misc]
     assert [type(part).__name__ for part in (picture, size)] == ["Normal", "Normal"]
     assert type(caption) is type(build("vae", data, **SMALL).likelihood.factors[1])  # type: ignore[union-attr,index]
-    assert picture.scale.floor == size.scale.floor == pytest.approx(math.log(0.2))  # type: ignore[union-attr]
+    assert picture.scale.floor == size.scale.floor == pytest.approx(math.log(0.3))  # type: ignore[union-attr]
+    picture, _, size = build("vae", data, **SMALL, likelihood="normal").likelihood.factors  # type: ignore[union-attr,misc]
+    assert picture.scale.floor == pytest.approx(math.log(0.2))  # a picture's own  # type: ignore[union-attr]
+    assert size.scale.floor == pytest.approx(math.log(1e-3))  # type: ignore[union-attr]
     with pytest.raises(UsageError, match="the values of a record have none; use product"):
         build("vae", data, **SMALL, likelihood="bernoulli")
 

@@ -214,17 +214,20 @@ def taken(part: Callable[..., object], offered: Mapping[str, object]) -> dict[st
 
 def _likelihood(name: str, kind: Kind, options: Mapping[str, Any]) -> Likelihood:
     """p(x | z) of that name; of an item of several parts, that of each part that is no choice."""
-    likelihood, shape = find("likelihoods", name), kind.shape
-    takes = options_of(likelihood)
+    named, shape = find("likelihoods", name), kind.shape
+    takes = options_of(named)
     chosen = {k: v for k, v in options.items() if k in takes}
-    if not isinstance(shape, Joint) or likelihood.several:
-        made: Likelihood = likelihood(shape, **_asked(name, kind, kind.likelihood_options), **chosen)
-        return made
+    whole = name == kind.likelihood
+    if not isinstance(shape, Joint) or (named.several and not whole):
+        one: Likelihood = named(shape, **{**_asked(name, kind, kind.likelihood_options), **chosen})
+        return one
     own: Any = kind.likelihood_options["factors"]
-    factors = [
-        usual if isinstance(part, Tokens) else (name, {**_asked(name, kind, usual[1]), **chosen})
-        for part, usual in zip(shape.parts, own, strict=True)
-    ]
+    factors = []
+    for part, (usual, offered) in zip(shape.parts, own, strict=True):
+        if whole or isinstance(part, Tokens):
+            factors.append((usual, _asked(usual, kind, offered)))
+        else:
+            factors.append((name, {**_asked(name, kind, offered), **chosen}))
     several: Likelihood = find("likelihoods", kind.likelihood)(shape, factors=factors)
     return several
 

@@ -76,7 +76,9 @@ class Image(Kind):
 
     @property
     def likelihood_options(self) -> dict[str, object]:
-        return {"levels": 2**self.bits}
+        # a density finer than a fifth of the range fills the code with what nobody sees and no prior can
+        # draw (docs/log.md, 2026-11-22)
+        return {"levels": 2**self.bits, "floor": 0.2}
 
     @property
     def random(self) -> bool:
