@@ -30,7 +30,7 @@ from ectype.jobs.reconstruct import there_and_back
 from ectype.jobs.report import report
 from ectype.likelihoods.point import PointDistribution
 from ectype.models.gan import GAN
-from ectype.models.inversion import Inverted, distance, refined
+from ectype.models.inversion import Inverted, distance, misfit, refined
 from ectype.runs import MODEL_FILE, Run, load
 from ectype.surfaces.cli import main
 
@@ -247,7 +247,7 @@ def test_refined_codes_of_a_linear_generator_are_the_least_squares(run: Run) -> 
     model, batch = by_hand(run), some(run, 8)
     wanted = (2 * batch.x - 1).flatten(1) @ torch.linalg.pinv(model.model.decoder.a.detach())  # type: ignore[union-attr, arg-type]
     start = wanted + 0.5 * torch.randn(wanted.shape, generator=generator())
-    found = refined(model, batch.x, start, model.condition(batch), steps=400)
+    found = refined(model, misfit(batch.x), start, model.condition(batch), steps=400)
     torch.testing.assert_close(found, wanted, atol=1e-2, rtol=0)
 
 
@@ -256,11 +256,11 @@ def test_refining_an_item_does_not_depend_on_the_others(read: Run) -> None:
     with torch.inference_mode():  # as the jobs do, where nothing has a gradient
         context = model.condition(batch)
         z = model.posterior(batch.x, context).mean
-    whole = refined(model, batch.x, z, context, steps=20)
+    whole = refined(model, misfit(batch.x), z, context, steps=20)
     one = Batch(
         batch.x[:1], {k: v[:1] for k, v in batch.given.items()}, {k: v[:1] for k, v in batch.kept.items()}
     )
-    alone = refined(model, one.x, z[:1], model.condition(one), steps=20)
+    alone = refined(model, misfit(one.x), z[:1], model.condition(one), steps=20)
     torch.testing.assert_close(whole[:1], alone, atol=1e-3, rtol=1e-3)
     assert not any(p.grad is not None for p in model.parameters())
 
@@ -270,7 +270,7 @@ def test_a_code_is_kept_where_nothing_is_finite(run: Run) -> None:
     z = torch.randn(4, D, generator=generator())
     x = batch.x.clone()
     x[1] = torch.nan
-    found = refined(model, x, z, model.condition(batch), steps=10)
+    found = refined(model, misfit(x), z, model.condition(batch), steps=10)
     assert torch.equal(found[1], z[1])
     assert found.isfinite().all()
     assert not torch.equal(found[0], z[0])
@@ -417,7 +417,7 @@ def test_jobs_that_read_work_with_an_encoder(
     with torch.no_grad():
         context = context_of(read, {"label": "up"}, 2)
         start = model.posterior(x, context).mean
-    z = refined(model, x, start, context, steps=30)
+    z = refined(model, misfit(x), start, context, steps=30)
     ends = pixels(decoding.items(read, z, given={"label": "up"}))
     assert np.abs(way[[0, -1]].astype(int) - ends.astype(int)).max() <= 1
     assert len(ec.reconstruct(read, source, count=5)) == 5

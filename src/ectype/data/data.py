@@ -61,6 +61,7 @@ class Data:
         factors: further columns of numbers by name, (N,) each: known factors of drawn pictures.
         captions: a sentence per item, or None.
         centres: (M, D) the modes of a mixture, in the data's units, or None.
+        steps: (N,) how many each series has, gaps at its end among them; None: up to the last known one.
     """
 
     kind: Kind
@@ -75,6 +76,7 @@ class Data:
     factors: dict[str, Tensor] = field(default_factory=dict)
     captions: list[str] | None = None
     centres: Tensor | None = None
+    steps: Tensor | None = None
 
     def __len__(self) -> int:
         return len(self.store)

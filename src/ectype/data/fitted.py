@@ -17,7 +17,7 @@ from ectype.data.derived import made
 from ectype.data.found import Found
 from ectype.data.joint import by_kind
 from ectype.data.reading import described
-from ectype.data.series import from_series
+from ectype.data.series import from_series, padded, whole
 from ectype.data.sources import name_of, open_source, open_texts
 from ectype.data.tables import is_table
 from ectype.errors import DataError
@@ -39,6 +39,8 @@ def read_with(
     strict: bool = False,
     limit: float | None = None,
     seed: int = 0,
+    by: str | None = None,
+    time: str | None = None,
 ) -> Data:
     """A user's items by a kind that is fitted already: all in the split "all".
 
@@ -52,11 +54,12 @@ def read_with(
         strict: refuse damaged pictures and missing or unknown labels.
         limit: gigabytes the data may take in memory.
         seed: of static binarisation.
+        by, time: of series in a table, as in `read`; None: as in training.
 
     Raises DataError for what cannot be read or does not fit.
     """
     where = name_of(source)
-    found = _opened_with(source, kind, trained)
+    found = _opened_with(source, kind, trained, by, time)
     wanted = dict(conditions or {})
     parts = kind.parts if isinstance(kind, Record) else {}
     beside = [one for one in _beside(source, found, trained) if one.name in {**wanted, **parts}]
@@ -77,7 +80,9 @@ def read_with(
     return data
 
 
-def _opened_with(source: Any, kind: Kind, trained: Mapping[str, Any] | None) -> Found:
+def _opened_with(
+    source: Any, kind: Kind, trained: Mapping[str, Any] | None, by: str | None, time: str | None
+) -> Found:
     """What the source holds, read as in training: by the same columns, cut where they were cut."""
     options = (trained or {}).get("options") or {}
     item = next(iter(kind.parts.values())) if isinstance(kind, Record) else kind
@@ -85,10 +90,13 @@ def _opened_with(source: Any, kind: Kind, trained: Mapping[str, Any] | None) -> 
         return _texts(source, options)
     if not isinstance(kind, Series):
         return open_source(source)
-    by, time = columns_of(source, trained)
-    whole = from_series(source, window=None, stride=1, by=by, time=time, seed=0)
-    if kind.varies or (whole.values is not None and whole.values.shape[1] == kind.length):
-        return whole
+    usual = columns_of(source, trained)
+    by, time = by or usual[0], time or usual[1]
+    if kind.varies:
+        return padded(*whole(source, by=by, time=time), name_of(source))
+    found = from_series(source, window=None, stride=1, by=by, time=time, seed=0)
+    if found.values is not None and found.values.shape[1] == kind.length:
+        return found
     return from_series(source, window=kind.length, stride=kind.length, by=by, time=time, seed=0)
 
 

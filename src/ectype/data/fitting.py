@@ -118,10 +118,18 @@ def _useful_channels(kind: Image, store: Store, notes: list[str]) -> tuple[Image
     return Image(channels, kind.size, bits=kind.depth), Resident(tensor[:, :channels].contiguous())
 
 
-def _without_end(row: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
-    """A series (T, C) up to the last step of which anything is known."""
-    there = np.flatnonzero(~np.isnan(row).all(1))
-    return row[: there[-1] + 1] if len(there) else row
+def _packed(found: Found, kind: Series, where: str) -> np.ndarray[Any, Any]:
+    """Stored arrays (N, C, T) of series, each up to its end; raises DataError that names the series."""
+    rows = []
+    for i, row in enumerate([] if found.values is None else found.values):
+        if kind.varies:
+            there = np.flatnonzero(~np.isnan(row).all(1))
+            row = row[: found.steps[i] if found.steps else there.max(initial=-1) + 1]
+        try:
+            rows.append(kind.pack(row))
+        except DataError as error:
+            raise DataError(f"{where}: series {found.names[i] if found.names else i}: {error}") from None
+    return np.stack(rows)
 
 
 def binarise(kind: Image, store: Store, how: str | None, seed: int, where: str) -> tuple[Image, Store]:
@@ -203,8 +211,7 @@ def by_kind(found: Found, kind: Kind, where: str, *, strict: bool, limit: float 
     if isinstance(kind, Series):
         if found.values is None or found.values.ndim != 3:
             raise DataError(f"{where}: holds no series")
-        packed = [kind.pack(_without_end(row) if kind.varies else row) for row in found.values]
-        return Resident(torch.from_numpy(np.stack(packed)))
+        return Resident(torch.from_numpy(_packed(found, kind, where)))
     if isinstance(kind, Text):
         return texts.packed(found, kind, where, strict=strict)[0]
     if not isinstance(kind, Image):

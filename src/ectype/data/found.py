@@ -65,6 +65,8 @@ class Found:
         bits: of the values, where the source knows better than the values tell.
         features: names of the numbers at each step of a series.
         varies: whether series differ in length; None: an array where those that end in NaN throughout do.
+        steps: how many each series has, gaps at its end among them; None: up to the last of which anything is
+            known.
     """
 
     pictures: list[Picture] | None = None
@@ -83,6 +85,7 @@ class Found:
     bits: int | None = None
     features: list[str] | None = None
     varies: bool | None = None
+    steps: list[int] | None = None
 
     def __len__(self) -> int:
         if self.pictures is not None:
@@ -105,4 +108,5 @@ class Found:
         self.pictures = None if self.pictures is None else [self.pictures[i] for i in at]
         self.texts = None if self.texts is None else [self.texts[i] for i in at]
         self.captions = None if self.captions is None else [self.captions[i] for i in at]
+        self.steps = None if self.steps is None else [self.steps[i] for i in at]
         self.values = None if self.values is None else self.values[np.asarray(at)]

@@ -210,6 +210,7 @@ def described(
         factors=factors(found),
         captions=found.captions,
         centres=None if found.centres is None else torch.from_numpy(found.centres),
+        steps=None if found.steps is None else torch.tensor(found.steps),
     )
 
 

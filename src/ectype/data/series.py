@@ -218,22 +218,33 @@ def _uneven(rows: list[Array]) -> bool:
 
 def _cut(found: Found, rows: list[Array], where: str, window: int | None, stride: int, seed: int) -> Found:
     """Whole series padded with NaN to the longest, or their windows."""
-    for i, row in enumerate(rows):
-        if np.isinf(row).any():
-            raise DataError(f"{where}: infinite numbers in series {i}; make them missing or finite")
     if window is None and len(rows) == 1:
         window = min(WINDOW, max(2, len(rows[0]) // 3))
         found.notes.append(f"one long series, cut into windows of {window} steps; window= says how many")
     if window is None:
-        longest = max(map(len, rows))
-        if longest > LONGEST:
-            raise DataError(f"{where}: a series of {longest:,} steps is too long; cut it with window=")
-        values = np.full((len(rows), longest, rows[0].shape[1]), np.nan, np.float32)
-        for i, row in enumerate(rows):
-            values[i, : len(row)] = row
-        found.values = values
-        return found
+        return padded(found, rows, where)
+    _refuse_infinite(rows, where)
     return _windows(found, rows, where, window, stride, seed)
+
+
+def padded(found: Found, rows: list[Array], where: str) -> Found:
+    """Whole series, each (T_i, C), padded with NaN to the longest; errors as of `from_series`."""
+    _refuse_infinite(rows, where)
+    longest = max(map(len, rows))
+    if longest > LONGEST:
+        raise DataError(f"{where}: a series of {longest:,} steps is too long; cut it with window=")
+    values = np.full((len(rows), longest, rows[0].shape[1]), np.nan, np.float32)
+    for i, row in enumerate(rows):
+        values[i, : len(row)] = row
+    found.values = values
+    found.steps = None if found.varies is None else list(map(len, rows))  # an array is padded already
+    return found
+
+
+def _refuse_infinite(rows: list[Array], where: str) -> None:
+    for i, row in enumerate(rows):
+        if np.isinf(row).any():
+            raise DataError(f"{where}: infinite numbers in series {i}; make them missing or finite")
 
 
 def _windows(found: Found, rows: list[Array], where: str, window: int, stride: int, seed: int) -> Found:

@@ -1,7 +1,7 @@
 """Items made from part of what they are to be: drawn under a condition, or searched for in the latent.
 
     drawn      z ~ p(z | c), x = E[p(x | z, c)]        for a model that was trained with the condition
-    searched   z₁ … z₃₂ ~ p(z | c); the z whose item is nearest where it is known, then refined there
+    searched   z₁ … z₃₂ ~ p(z | c); the z that misfits least what is known, then refined to misfit less
 
 Drawn under a condition is exact as far as the model is. The search serves every model that makes pictures,
 also one that never saw a hole: the nearest of some draws from the prior is a draw from the posterior by
@@ -23,7 +23,7 @@ from torch import Tensor
 from ectype.errors import UsageError
 from ectype.jobs.decoding import noise_of_pixels, shown
 from ectype.jobs.outputs import refuse
-from ectype.models.inversion import distance, refined
+from ectype.models.inversion import Misfit, refined
 from ectype.noise import PerItem, mix
 
 if TYPE_CHECKING:
@@ -77,24 +77,24 @@ def searched(
     context: Context | None,
     numbers: Sequence[int],
     draw: int,
-    x: Tensor,
-    seen: Tensor,
+    far: Misfit,
     *,
     seed: int = 0,
     temperature: float = 1.0,
 ) -> Distribution:
-    """What each item may be, p(x | z) of a z whose mean agrees with x (B, *form) where it is known.
+    """What each item may be, p(x | z) of a z that agrees with what is known of it.
 
     Arguments: as of `drawn`, and
-        seen: which sites are known, (B, *sites).
+        far: how badly p(x | z) agrees with what is known.
     """
     stream = PerItem(mix(seed, draw), numbers, temperature=temperature)
-    p = run.model.latents(len(x), context)
-    best, least = p.mean, torch.full((len(x),), torch.inf, device=x.device)
+    p = run.model.latents(len(numbers), context)
+    best = p.mean
+    least = torch.full((len(best),), torch.inf, device=best.device)
     for _ in range(CANDIDATES):
         z = p.draw(stream)
-        far = distance(x, run.model.decode(z, context).mean, seen)
-        best = torch.where((far < least).unsqueeze(1), z, best)
-        least = torch.minimum(far, least)
-    best = refined(run.model, x, best, context, steps=STEPS, seen=seen)
+        now = far(run.model.decode(z, context))
+        best = torch.where((now < least).unsqueeze(1), z, best)
+        least = torch.minimum(now, least)
+    best = refined(run.model, far, best, context, steps=STEPS)
     return run.model.decode(best, context)

@@ -181,6 +181,7 @@ def fills_of(
     from ectype.jobs.fills import drawn, searched
     from ectype.jobs.inputs import device_of
     from ectype.kinds.derived import Derived
+    from ectype.models.inversion import misfit
 
     kinds = ((n, c) for n, c in run.conditions.items() if isinstance(c, Derived) and c.way == "known")
     name, part = next(kinds, (None, None))
@@ -199,8 +200,8 @@ def fills_of(
                 if part is not None:
                     fill = drawn(run, context, numbers, j, seed=seed, temperature=temperature)
                 else:
-                    seen = mask[:, 0].expand(len(x), -1, -1)
-                    p = searched(run, context, numbers, j, x, seen, seed=seed, temperature=temperature)
+                    far = misfit(x, mask[:, 0].expand(len(x), -1, -1))
+                    p = searched(run, context, numbers, j, far, seed=seed, temperature=temperature)
                     fill = p.mean
                 found.append(fill)
         parts.append(torch.stack(found).cpu())

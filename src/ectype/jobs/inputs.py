@@ -61,14 +61,14 @@ def codes(model: Autoencoder, batch: Batch, context: Context | None, refine: int
 
     Raises UsageError for a negative number of steps, or for items whose likelihood has no mean.
     """
-    from ectype.models.inversion import refined
+    from ectype.models.inversion import misfit, refined
 
     if refine < 0:
         raise UsageError(f"refine is a number of steps, 0 or more, not {refine}")
     if refine and model.likelihood.shown == "draw":
         raise UsageError("refine needs items with a mean to move towards, and these are drawn")
     z = model.posterior(batch.x, context, batch.seen).mean
-    return refined(model, batch.x, z, context, steps=refine, seen=batch.seen) if refine else z
+    return refined(model, misfit(batch.x, batch.seen), z, context, steps=refine) if refine else z
 
 
 def own_data(run: Run) -> Data:

@@ -138,12 +138,17 @@ class Series(Kind):
     def unpack(self, array: Array) -> Array:
         """(C, T) as numbers (steps, C) in the data's units, without what lies after the end."""
         rows = np.asarray(array, np.float32).T
-        return rows[: self._steps(rows.T[None])[0]] if self.varies else rows
+        return rows[: int(self.steps(torch.from_numpy(rows.T[None]))[0])]
 
-    def _steps(self, stored: Array) -> Array:
-        """(N,) steps of stored arrays (N, C, T): up to the last one of which anything is known."""
-        there = np.asarray(~np.isnan(stored).all(1))
-        return np.where(there.any(1), self.length - there[:, ::-1].argmax(1), 0)
+    def steps(self, stored: Tensor) -> Tensor:
+        """(N,) steps of stored arrays (N, C, T): T, or where lengths vary up to the last that is known."""
+        at = torch.arange(1, self.length + 1, device=stored.device)
+        last: Tensor = (at * ~stored.isnan().all(1)).amax(1)
+        return last if self.varies else torch.full_like(last, self.length)
+
+    def lasting(self, x: Tensor, steps: Tensor) -> Tensor:
+        """x (B, *form) with so many steps (B,), where lengths vary, in place of those it says itself."""
+        return torch.cat([x[:, :-1], steps.to(x).unsqueeze(1)], 1) if self.varies else x
 
     def tensor(self, stored: Tensor, noise: Noise = None) -> Tensor:
         """(B, C, T) in the data's units to standardised x (B, C, T), 0 where nothing is known.
@@ -154,8 +159,7 @@ class Series(Kind):
         x = ((stored.to(torch.float32) - mean) / std).nan_to_num(0.0)
         if not self.varies:
             return x
-        steps = torch.from_numpy(self._steps(stored.cpu().numpy())).to(x.device, x.dtype)
-        return torch.cat([x.flatten(1), steps.unsqueeze(1)], 1)
+        return torch.cat([x.flatten(1), self.steps(stored).to(x).unsqueeze(1)], 1)
 
     def seen(self, stored: Tensor) -> Tensor | None:
         known = ~stored.isnan()

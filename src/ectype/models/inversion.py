@@ -12,12 +12,12 @@ that is refined from its answer, are in Zhu, Krähenbühl, Shechtman and Efros 2
 manipulation on the natural image manifold", section 4.1. v is the variance of the items around their mean,
 so that each of the three terms is about 1 for an encoder that says nothing.
 
-    refined     z* = argmin_z mean |x - G(z)|², by Adam from E(x): the best z on the way
+    refined     z* = argmin_z mean |x - G(z)|², by Adam from E(x): the best z on the way; or another misfit
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Self, final
 
@@ -157,16 +157,19 @@ def distance(x: Tensor, y: Tensor, seen: Tensor | None = None) -> Tensor:
     return total / sites.flatten(1).sum(1).clamp(min=1)
 
 
-def refined(
-    model: Model,
-    x: Tensor,
-    z: Tensor,
-    context: Context | None = None,
-    *,
-    steps: int,
-    seen: Tensor | None = None,
-) -> Tensor:
-    """Codes (B, D) that give items x (B, *form) back better than z (B, D) does, or z where none was found.
+Misfit = Callable[[Distribution], Tensor]
+"""How badly what p(x | z) says agrees with what is known of each item, (B,)."""
+
+
+def misfit(x: Tensor, seen: Tensor | None = None) -> Misfit:
+    """The `distance` of a distribution's mean from x (B, *form) over the seen sites, None for all."""
+    with torch.inference_mode(False):  # what was computed in inference mode has no gradient, its copy may
+        x, seen = x.clone(), None if seen is None else seen.clone()
+    return lambda p: distance(x, p.mean, seen)
+
+
+def refined(model: Model, far: Misfit, z: Tensor, context: Context | None = None, *, steps: int) -> Tensor:
+    """Codes (B, D) whose p(x | z) misfits less than that of z (B, D), or z where none was found.
 
         m ← 0.9 m + 0.1 g     v ← 0.999 v + 0.001 g²     z ← z - rate · m̂ / (√v̂ + ε)
 
@@ -175,22 +178,21 @@ def refined(
 
     Arguments:
         model: decodes; its weights get no gradient.
+        far: what is made small.
         steps: how often each code is moved.
-        seen: which sites count, or None for all.
     """
     with torch.inference_mode(False), torch.enable_grad():
-        # what was computed in inference mode has no gradient, but its copy may
-        x, z, context = x.clone(), z.detach().clone().float(), _copied(context)
+        z, context = z.detach().clone().float(), _copied(context)
         length = z.square().mean(1, keepdim=True).sqrt().clamp(min=1e-3)
         best, least = z.clone(), torch.full((len(z),), torch.inf, device=z.device)
         first, second = torch.zeros_like(z), torch.zeros_like(z)
         for step in range(steps + 1):
             leaf = z.requires_grad_()
-            far = distance(x, model.decode(leaf, context).mean, seen)
-            (slope,) = torch.autograd.grad(far.sum(), leaf)
+            now = far(model.decode(leaf, context))
+            (slope,) = torch.autograd.grad(now.sum(), leaf)
             with torch.no_grad():
-                better = far < least  # NaN is less than nothing
-                best, least = torch.where(better.unsqueeze(1), z, best), torch.where(better, far, least)
+                better = now < least  # NaN is less than nothing
+                best, least = torch.where(better.unsqueeze(1), z, best), torch.where(better, now, least)
                 first.lerp_(slope, 0.1)
                 second.lerp_(slope.square(), 0.001)
                 move = first / (1 - 0.9 ** (step + 1))
