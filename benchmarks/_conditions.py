@@ -27,10 +27,8 @@ def fill_rows(lines: list[Line]) -> Iterator[Row]:
 
 def label_rows(lines: list[Line]) -> Iterator[Row]:
     """Digits made of a label, as a classifier names them."""
-    for (family, halved, network), group in grouped(lines, "family", "halved", "network").items():
-        told = (
-            f"{family}{f' ({network})' if network else ''}{', half of the labels taken away' * bool(halved)}"
-        )
+    for (family, halved, chosen), group in grouped(lines, "family", "halved", "chosen").items():
+        told = f"{family}{f', {chosen}' if chosen else ''}{', half of the labels taken away' * bool(halved)}"
         yield (
             f"label → digit, MNIST, {told}, {len(group)} seed(s)",
             "≥ 97 % in ≤ 15 CPU-min",
@@ -39,6 +37,19 @@ def label_rows(lines: list[Line]) -> Iterator[Row]:
             f"digits'; the judge is right on {percent(values(group, 'judge'))} of the test digits; "
             + minutes(group),
         )
+
+
+def _colder(group: list[Line]) -> str:
+    """The same at the temperature at which most of what was seen is right, where that is another."""
+    colder = [line["figures"]["cold"] for line in group if "cold" in line["figures"]]
+    if not colder or all(cold["temperature"] == 1 for cold in colder):
+        return ""
+    at = ", ".join(sorted({f"{cold['temperature']:g}" for cold in colder}))
+    return (
+        f"; at temperature {at}, chosen on those that were seen, "
+        f"**{percent([cold['all'] for cold in colder])}**, pictures of one caption then lie "
+        f"{spread([cold['spread'] for cold in colder], 2)} times as far apart"
+    )
 
 
 def caption_rows(lines: list[Line]) -> Iterator[Row]:
@@ -50,7 +61,7 @@ def caption_rows(lines: list[Line]) -> Iterator[Row]:
             f"captioned shapes, {family}, captions in {unit}{how}, {len(group)} seed(s): all words right",
             goals.get(str(family), "") + " on combinations never seen",
             f"**{percent(values(group, 'all'))}**; {percent(values(group, 'seen'))} of combinations "
-            f"that were seen, {percent(values(group, 'real'))} of real pictures; {minutes(group)}",
+            f"that were seen, {percent(values(group, 'real'))} of real pictures{_colder(group)}; {minutes(group)}",
         )
 
 

@@ -1,7 +1,7 @@
 """Label → digit on MNIST: does what a conditional model makes for a class look like that class to a judge?
 
     ./dev bench label_mnist [--families vae,gan,vaegan] [--seeds 1] [--minutes 12] [--halved] [--again]
-        [--options likelihood=normal,floor=0.2]
+        [--options likelihood=normal]
 
 The model is trained on 60,000 digits less the select split, on one thread; 200 digits of each class are
 made, and a classifier trained on the spot on the train split names them. Beside: its accuracy on the
@@ -106,7 +106,12 @@ def main() -> None:
     protocol = f"{asked.minutes:g} minutes on one thread, {chosen or 'defaults'}; {EACH} made of each class"
     for seed in range(asked.seeds):
         for family in asked.families.split(","):
-            key = {"family": family, "halved": asked.halved, "seed": seed, **options}
+            key = {
+                "family": family,
+                "halved": asked.halved,
+                "seed": seed,
+                **({"chosen": chosen} if chosen else {}),
+            }
             measure(
                 NAME,
                 key,
