@@ -61,7 +61,8 @@ def caption_rows(lines: list[Line]) -> Iterator[Row]:
             f"captioned shapes, {family}, captions in {unit}{how}, {len(group)} seed(s): all words right",
             goals.get(str(family), "") + " on combinations never seen",
             f"**{percent(values(group, 'all'))}**; {percent(values(group, 'seen'))} of combinations "
-            f"that were seen, {percent(values(group, 'real'))} of real pictures{_colder(group)}; {minutes(group)}",
+            f"that were seen, {percent(values(group, 'real'))} of real pictures{_colder(group)}; "
+            f"{minutes(group)}",
         )
 
 
