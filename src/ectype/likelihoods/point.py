@@ -57,9 +57,10 @@ class Point(Likelihood):
     def __init__(self, shape: Shape) -> None:
         super().__init__(shape)
         if has_tokens(shape):
-            raise UsageError(
-                "point has no gradient through a choice of tokens: use gumbel in a gan, categorical in a vae"
-            )
+            use = "gumbel in a gan, categorical in a vae"
+            if isinstance(shape, Joint):
+                use = "a vae for items of several parts, one of which is a choice (a text, how long a series is)"
+            raise UsageError(f"point has no gradient through a choice of tokens: use {use}")
         self.numbers = shape.form
         self.forms = tuple(part.form for part in parts_of(shape))
 
