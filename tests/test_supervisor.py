@@ -125,19 +125,39 @@ def silenced(chosen: bool, steps: int = 300) -> Session:
     return run
 
 
-def test_a_latent_that_says_nothing_is_learned_anew_once() -> None:
+def test_a_latent_that_says_nothing_is_learned_anew() -> None:
     run = silenced(chosen=False)
+    began = []
     while not run.finished:
         run.step()
         run.check_if_due()
+        if run.supervisor.now.begun > len(began):
+            began.append((run.progress.step, run.supervisor.now.anew))
     first, *later = [e for e in run.supervisor.now.events if e["kind"] == "collapse"]
-    assert (first["action"], first["to"]) == ("begun anew", 0)
-    assert all("action" not in e for e in later)
-    assert run.supervisor.now.anew == pytest.approx((first["step"] - 1) / 300)
-    assert run.model.anew == run.supervisor.now.anew
+    assert (first["action"], first["to"], first["begun"]) == ("begun anew", 0, 1)
+    assert began[0] == (first["step"], pytest.approx((first["step"] - 1) / 300))
+    assert all(e["begun"] == 2 for e in later) and len(began) == 1 + len(later)
+    assert run.model.anew == run.supervisor.now.anew and run.model.begun == len(began)
     assert run.supervisor.now.factor == 1.0 and run.supervisor.now.rung == 0
     # what was found while it said nothing is not what is kept
     assert run.progress.best_step > first["step"]
+
+
+def test_a_latent_that_falls_silent_again_has_free_bits() -> None:
+    run = silenced(chosen=False, steps=600)
+    run.supervisor.now.begun, run.supervisor.now.anew = 1, 0.05  # the first time did not help
+    while not run.finished and run.supervisor.now.begun < 2:
+        run.step()
+    event = run.supervisor.now.events[-1]
+    assert (event["action"], event["begun"]) == ("begun anew", 2)
+    assert "not pressed below 0.25 nats of a dimension" in events.told(event)
+    while not run.finished:
+        run.step()
+    batch = run.data.batch(run.data.splits["select"][:50])
+    with torch.no_grad():
+        kl = float(run.model.loss(batch, noise=torch.Generator().manual_seed(0)).parts["kl"].mean())
+    assert kl > 0.1 * run.model.latent  # with its KL weighing 50 times as much as it should
+    assert sum("action" in e for e in run.supervisor.now.events) == 1  # and no third time
 
 
 def test_the_kl_weighs_nothing_at_first_where_training_began_anew() -> None:

@@ -33,7 +33,8 @@ def told(event: Mapping[str, Any]) -> str:
             "about it (posterior collapse)"
         )
         if "to" in event:
-            return f"{found}; begun anew with a KL that weighs nothing at first"
+            again = " and is not pressed below 0.25 nats of a dimension" if event.get("begun") == 2 else ""
+            return f"{found}; begun anew with a KL that weighs nothing at first{again}"
         return f"{found}; try a smaller beta, a longer warmup or free_bits"
     said = f"{where}: {' and '.join(signs)}"
     if "to" in event:

@@ -120,7 +120,8 @@ class Model(nn.Module, ABC):
         self.progress = 1.0
         """How much of training has passed, set by the loop; schedules such as warm-up read it."""
         self.anew = 0.0
-        """How much had passed when it was begun anew for a silent latent, set by the loop; 0: never."""
+        """How much had passed when it was last begun anew for a silent latent, set by the loop; 0: never."""
+        self.begun = 0  # how often that was
 
     @property
     def warm_starts(self) -> bool:

@@ -39,6 +39,7 @@ from ectype.priors import Prior
 from ectype.shapes import Joint
 
 _ALONE, _RISING = 0.2, 0.4  # shares of what is left after training was begun anew
+_AGAIN = 0.25  # nats per latent dimension that are free where that did not help
 
 
 @final
@@ -184,11 +185,15 @@ class VAE(Autoencoder):
 
         Kingma et al. 2016, "Improved variational inference with inverse autoregressive flow",
         equation 15. Dimensions whose batch mean lies below count as the constant and get no gradient.
+        Training that fell silent twice has some too. (Batch-normalised means bound the KL from below as well,
+        Zhu et al. 2020, "A batch normalized inference network keeps the KL vanishing away"; but their
+        statistics are not those of averaged weights, and the bound is against N(0, 1), not a learned prior.)
         """
-        if self.free_bits == 0:
+        free_bits = max(self.free_bits, _AGAIN if self.begun > 1 else 0.0)
+        if free_bits == 0:
             return kl
         if per_dimension is None:  # one joint estimate: all dimensions are one group
-            least = self.free_bits * self.latent
+            least = free_bits * self.latent
             return torch.where(kl.mean() > least, kl, torch.full_like(kl, least))
-        free = torch.full_like(per_dimension, self.free_bits)
-        return torch.where(per_dimension.mean(0) > self.free_bits, per_dimension, free).sum(1)
+        free = torch.full_like(per_dimension, free_bits)
+        return torch.where(per_dimension.mean(0) > free_bits, per_dimension, free).sum(1)

@@ -72,8 +72,9 @@ class Session:
     def begin(self, steps: int | None, epochs: float | None, minutes: float | None) -> None:
         """Decide how long the run is and stand at step 0."""
         total = count_steps(steps, epochs, minutes, self.order.per_epoch, self._trial)
-        decisions = {**asdict(self.settings), "threads": torch.get_num_threads(), "total": total}
-        self.progress = Progress(0, decisions)
+        self.progress = Progress(
+            0, asdict(self.settings) | {"threads": torch.get_num_threads(), "total": total}
+        )
         if self.supervisor.active:
             self.supervisor.snapshots.take(0, self._tensors())
 
@@ -109,9 +110,10 @@ class Session:
         seed_dropout(self.device, mix(seed, number, 3))
         if not self.model.training:
             self.model.train()
-        self.model.progress, self.model.anew = number / total, self.supervisor.now.anew
+        now = self.supervisor.now
+        self.model.progress, self.model.anew, self.model.begun = number / total, now.anew, now.begun
         batch = self._batch(self.order.at(number))
-        rate = self.settings.rate * schedule(number, total) * self.supervisor.now.factor
+        rate = self.settings.rate * schedule(number, total) * now.factor
         for name in stage_at(self.model.stages, number, total).players:
             player = self.players[name]
             with self.computing():
@@ -121,7 +123,7 @@ class Session:
             self.model.follow(name, loss, broken)
             self.meter.add(name, total_loss, loss.parts, broken)
             self.supervisor.note(name, total_loss, loss, player.length, broken)
-        if self.supervisor.now.restrained:
+        if now.restrained:
             self.model.restrain()
         self.averaging.follow(number, total)
         self._items += len(batch)

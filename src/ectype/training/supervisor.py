@@ -14,7 +14,8 @@ spent stays spent: the step count goes on. Steps without a finite gradient move 
 report: a run that was put back is never shown as one that was not.
 
 It also notices a latent that says nothing: a KL that stays near 0 is an event. Where the model can learn
-its latent before the KL weighs anything (`Model.warm_starts`), the run is begun anew in that way, once.
+its latent before the KL weighs anything (`Model.warm_starts`), the run is begun anew in that way; and where
+it then falls silent again, a second time with a KL that is not pressed below what a code has to say.
 """
 
 from __future__ import annotations
@@ -35,6 +36,7 @@ LOOK = WINDOW  # steps between two looks at made items
 _CLEAN = 10
 _IN_A_ROW = 3
 _SETTLED = 0.2  # share of the run after which a latent that says nothing should say something
+_TIMES = 2  # that a run is begun anew for a latent that says nothing
 _SILENT = 0.1  # nats of KL per item below which the latent says nothing
 _RUNGS = ((0, 0.5, 0.0), (1, 0.5, 0.1), (-1, 0.25, 0.1))  # how much older, rate, augmentation
 
@@ -51,7 +53,8 @@ class Condition:
         skipping: whether the last window had steps without a finite gradient.
         restrained: whether the model is kept within bounds after each step.
         silent: whether the latent was found to say nothing.
-        anew: share of the run after which it was begun anew for that; 0: never.
+        anew: share of the run after which it was begun anew for that, the last time; 0: never.
+        begun: how often it was.
         given_up: the ladder has ended.
         events: what happened, oldest first.
     """
@@ -64,6 +67,7 @@ class Condition:
     restrained: bool = False
     silent: bool = False
     anew: float = 0.0
+    begun: int = 0
     skipping: bool = False
     given_up: bool = False
     events: list[dict[str, Any]] = field(default_factory=list)
@@ -119,7 +123,7 @@ class Supervisor:
         self._skipped(step)
         fell_silent = self._collapsed(step, model)
         self._rows, self._kl = {}, []
-        if fell_silent and model.warm_starts and not self.now.anew:
+        if fell_silent and model.warm_starts and self.now.begun < _TIMES:
             return "anew"
         now = self.now
         if not found:
@@ -181,8 +185,10 @@ class Supervisor:
     def _begin_anew(self, model: Model) -> dict[str, Tensor]:
         """The tensors of the first step, to learn the latent from before its KL weighs anything."""
         first = self.snapshots.kept[0]
-        self.now.events[-1] |= {"action": "begun anew", "to": first.step}
-        self.now.anew, self.now.salt, self.now.bad = model.progress, self.now.salt + 1, 0
+        now = self.now
+        now.begun += 1
+        now.events[-1] |= {"action": "begun anew", "to": first.step, "begun": now.begun}
+        now.anew, now.salt, now.bad = model.progress, now.salt + 1, 0
         self.now.silent = False
         self.signs.forget()
         self.snapshots.doubted()
