@@ -1,7 +1,7 @@
 """Networks for items of several parts: each part has the network that suits it.
 
     x_1 ─ encoder 1 ─┐                                       ┌─ decoder 1 ─ numbers of part 1
-    x_2 ─ encoder 2 ─┼─ one row ─ layer ─→ out    z ─ layers ─┼─ decoder 2 ─ numbers of part 2
+    x_2 ─ encoder 2 ─┼─ one row ─ layer ─→ out    z ┬ layers ─┼─ decoder 2 ─ numbers of part 2
     missing ─ null ──┘                                       └─ …
 
 A part of which nothing is seen adds a learned vector of its own, so that one encoder reads every set of
@@ -147,7 +147,7 @@ class Decoder(nn.Module):
         self.activation = activation_called(activation)
         self.parts = nn.ModuleList(
             _decoder(network)(
-                joined,
+                joined + latent,
                 tuple(form),
                 context=context,
                 **_sized(network, width=width, depth=depth, units=units, hidden=hidden),
@@ -156,6 +156,8 @@ class Decoder(nn.Module):
         )
 
     def forward(self, z: Tensor, context: Context | None = None) -> Tensor:
-        # what all parts are made of: a text then says what a picture's stronger gradient has found
+        # what all parts are made of: a text then says what a picture's stronger gradient has found; and z itself,
+        # without which a picture learns late and training is lost at a rate of 2e-3 (docs/log.md, 2026-11-22)
         h = self.activation(self.second(self.activation(self.first(z.flatten(1)))))
+        h = torch.cat([h, z.flatten(1).to(h.dtype)], 1)
         return torch.cat([part(h, context).float().flatten(1) for part in self.parts], 1)
