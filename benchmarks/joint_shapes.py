@@ -6,7 +6,7 @@ Drawn pictures, 32 x 32 RGB, with the captions of the built-in set (`ectype.data
 and one VAE of both. 400 pairs are sampled, and an exact judge, the renderer itself, finds the factors of each
 picture: size, colour, shape and place have to be what the caption beside it says; a caption that is no
 sentence of the set counts as wrong. Beside: pictures completed from 200 test captions, captions completed
-from 200 test pictures, and real pairs, which is what the judge can see.
+from 200 test pictures, real pairs, which is what the judge can see, and pairs sampled at temperature 0.6.
 """
 
 from __future__ import annotations
@@ -31,7 +31,15 @@ from ectype.training.loop import fit
 
 NAME = "joint_shapes"
 TRAIN, SAMPLED, COMPLETED = 20_000, 400, 200
-OPTIONS: dict[str, Any] = {"width": 16, "latent": 24, "complete": 0.3, "likelihood": "normal", "floor": 0.2}
+OPTIONS: dict[str, Any] = {
+    "width": 16,
+    "depth": 2,
+    "latent": 24,
+    "complete": 0.3,
+    "likelihood": "normal",
+    "warmup": 0.6,
+}
+RATE, COLD = 2e-3, 0.6
 BATCH = 50
 
 
@@ -58,13 +66,14 @@ def measured(seed: int, minutes: float) -> dict[str, Any]:
     data = read((found.values, {"caption": found.captions}), joint="caption:words", seed=seed)
     model = build("vae", data, seed=seed, **OPTIONS)
     began, worked = time.perf_counter(), time.process_time()
-    *_, last = fit(model, data, minutes=minutes, batch=BATCH, seed=seed, threads=1)
+    *_, last = fit(model, data, minutes=minutes, batch=BATCH, rate=RATE, seed=seed, threads=1)
     seconds, cpu = time.perf_counter() - began, time.process_time() - worked
     run = Run.of(model.eval(), data)
     test = data.items(data.splits["test"][:COMPLETED])
     asked: dict[str, Any] = {"draws": 1, "count": COMPLETED, "seed": seed}
     return {
         **right(sample(run, SAMPLED, seed=seed)),
+        "cold": right(sample(run, SAMPLED, seed=seed, temperature=COLD))["all"],
         "from caption": right(complete(run, data, known=["caption"], **asked))["all"],  # type: ignore[arg-type]
         "from picture": right(complete(run, data, known=["image"], **asked))["all"],  # type: ignore[arg-type]
         "real": right(test)["all"],
@@ -84,7 +93,9 @@ def main() -> None:
     parser.add_argument("--again", action="store_true")
     asked = parser.parse_args()
     options = ", ".join(f"{name} {value}" for name, value in OPTIONS.items())
-    protocol = f"{asked.minutes:g} minutes on one thread, {TRAIN} pairs, batch {BATCH}, {options}"
+    protocol = (
+        f"{asked.minutes:g} minutes on one thread, {TRAIN} pairs, batch {BATCH}, rate {RATE:g}, {options}"
+    )
     for seed in range(asked.seeds):
         measure(NAME, {"seed": seed}, protocol, lambda s=seed: measured(s, asked.minutes), again=asked.again)
 

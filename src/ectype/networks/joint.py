@@ -156,8 +156,8 @@ class Decoder(nn.Module):
         )
 
     def forward(self, z: Tensor, context: Context | None = None) -> Tensor:
-        # what all parts are made of: a text then says what a picture's stronger gradient has found; and z itself,
-        # without which a picture learns late and training is lost at a rate of 2e-3 (docs/log.md, 2026-11-22)
+        # what all parts are made of: a text then says what a picture's stronger gradient has found; and z
+        # itself, or a picture learns late and a rate of 2e-3 loses the run (docs/log.md, 2026-11-22)
         h = self.activation(self.second(self.activation(self.first(z.flatten(1)))))
         h = torch.cat([h, z.flatten(1).to(h.dtype)], 1)
         return torch.cat([part(h, context).float().flatten(1) for part in self.parts], 1)
