@@ -72,7 +72,8 @@ def joint_rows(lines: list[Line]) -> Iterator[Row]:
         yield (
             f"shapes sampled with their captions, {len(lines)} seed(s): the picture agrees",
             "≥ 90 %",
-            f"**{percent(values(lines, 'all'))}**, at temperature 0.6 {percent(values(lines, 'cold'))}; pictures completed from captions "
+            f"**{percent(values(lines, 'all'))}**, at temperature 0.6 {percent(values(lines, 'cold'))}; "
+            f"pictures completed from captions "
             f"{percent(values(lines, 'from caption'))}, captions from pictures "
             f"{percent(values(lines, 'from picture'))}, real pairs {percent(values(lines, 'real'))}; "
             f"{minutes(lines)}",

@@ -413,3 +413,10 @@ def test_a_built_model_trains_in_anybodys_loop() -> None:
         optimizer.step()
         losses.append(float(total.detach()))
     assert losses[-1] < losses[0] - 0.3
+
+
+def test_what_counts_levels_says_what_makes_better_pictures_of_conditions() -> None:
+    given, plain = read("digits", given="label"), read("digits")
+    assert "--likelihood normal is better" in build("vae", given, width=2, latent=2).remark
+    assert not build("vae", plain, width=2, latent=2).remark
+    assert not build("vae", given, width=2, latent=2, likelihood="normal").remark

@@ -31,6 +31,7 @@ from ectype.context import Conditioner, Context
 from ectype.data.batch import Batch
 from ectype.errors import UsageError
 from ectype.likelihoods import Distribution, Likelihood
+from ectype.likelihoods.logistic import DiscretizedLogisticMixture
 from ectype.likelihoods.normal import NormalDistribution, normal_kl
 from ectype.models import Autoencoder, Latents, Loss
 from ectype.models.hiding import checked_hide, left
@@ -39,6 +40,10 @@ from ectype.priors import Prior
 from ectype.shapes import Joint
 
 _ALONE, _RISING = 0.2, 0.4  # shares of what is left after training was begun anew
+_LEVELS = (
+    "the likelihood logistic counts every level of a pixel, for bits/dim and classify; to make pictures of "
+    "conditions --likelihood normal is better"
+)
 _AGAIN = 0.25  # nats per latent dimension that are free where that did not help
 
 
@@ -96,6 +101,8 @@ class VAE(Autoencoder):
         self.samples = samples
         self.hide = checked_hide(hide)
         self.coupled = free_bits > 0
+        if conditioner is not None and isinstance(likelihood, DiscretizedLogisticMixture):
+            self.remark = _LEVELS
 
     @property
     def warm_starts(self) -> bool:
