@@ -206,7 +206,7 @@ def test_rows_of_conditions_say_the_figures(results: Path) -> None:
     [
         ("label_mnist", {"family": "vae", "halved": True}, ("agreement", "least", "diversity", "judge")),
         ("caption_shapes", {"family": "gan", "unit": "words"}, ("all", "seen", "real")),
-        ("joint_shapes", {"seed": 0}, ("all", "from caption", "from picture", "real")),
+        ("joint_shapes", {"seed": 0}, ("all", "cold", "from caption", "from picture", "real")),
     ],
 )
 def test_every_benchmark_of_conditions_has_a_row(
