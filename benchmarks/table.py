@@ -146,8 +146,8 @@ def play_rows(lines: list[Line]) -> Iterator[Row]:
         yield (
             f"tiny Shakespeare, {some['parameters']:,} parameters, {some['steps']:,} steps",
             "≤ 1.88 nats/char",
-            f"**{some['after the first']:.3f}** as nanoGPT counts, which predicts no window's first character; "
-            f"{some['per character']:.3f} with those; "
+            f"**{some['after the first']:.3f}** as nanoGPT counts, which predicts no window's first "
+            f"character; {some['per character']:.3f} with those; "
             f"{some['cpu'] / 60:.1f} CPU-min",
         )
 

@@ -219,3 +219,11 @@ def test_vectors_too() -> None:
     )
     model = build("vaegan", data, hidden=(16,), latent=2)
     assert torch.isfinite(model.loss(data.batch(at)).total)
+
+
+def test_losses_can_be_compared_when_the_autoencoders_warm_up_is_over() -> None:
+    model, batch = made(warmup=0.7, phase=0.3)
+    for progress in (0.0, 0.5, 0.7, 1.0):
+        model.progress = progress
+        model.loss(batch)
+        assert model.settled == (progress >= 0.7)

@@ -114,6 +114,10 @@ class VAEGAN(Autoencoder):
         ]
         return (*moving[self.phase == 0 :], *(s for s in self.autoencoder.stages if not s.players))
 
+    @property
+    def settled(self) -> bool:
+        return super().settled and self.autoencoder.settled
+
     def player(self, name: str) -> list[nn.Parameter]:
         part = {"critic": self.critic, "autoencoder": self.autoencoder}[name]
         return [p for p in part.parameters() if p.requires_grad]
