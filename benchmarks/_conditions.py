@@ -28,13 +28,20 @@ def fill_rows(lines: list[Line]) -> Iterator[Row]:
 def label_rows(lines: list[Line]) -> Iterator[Row]:
     """Digits made of a label, as a classifier names them."""
     for (family, halved, chosen), group in grouped(lines, "family", "halved", "chosen").items():
+        colder = [line["figures"]["cold"] for line in group if "cold" in line["figures"]]
+        cold = (
+            f" (at temperature {colder[0]['temperature']:g} {percent([c['agreement'] for c in colder])}, diversity "
+            f"{spread([c['diversity'] for c in colder], 2)})"
+            if colder
+            else ""
+        )
         told = f"{family}{f', {chosen}' if chosen else ''}{', half of the labels taken away' * bool(halved)}"
         yield (
             f"label → digit, MNIST, {told}, {len(group)} seed(s)",
             "≥ 97 % in ≤ 15 CPU-min",
             f"**{percent(values(group, 'agreement'))}** are what was asked for, of the worst class "
             f"{percent(values(group, 'least'))}; diversity {spread(values(group, 'diversity'), 2)} of real "
-            f"digits'; the judge is right on {percent(values(group, 'judge'))} of the test digits; "
+            f"digits'{cold}; the judge is right on {percent(values(group, 'judge'))} of the test digits; "
             + minutes(group),
         )
 

@@ -146,11 +146,9 @@ def trained(family: str, output: str, condition: str) -> Model:
     seed = 2 if family == "gan" and output == "label" else 0
     # a choice's gradient is a noisy one, and a latent GAN has two parts to learn
     steps = 800 if family == "latent gan" else 400 if family == "gan" and output in TOKENS else 200
-    # at 3e-3 a VAE of several parts diverges from its term for completing them, and nobody supervises here
-    rate, steps = (1e-3, 300) if (family, output) == ("vae", "record") else (3e-3, steps)
     family = {"latent gan": "ae"}.get(family, family)
     model = build(family, data, latent=latent, prior=prior, seed=seed, **options)
-    list(fit(model, data, steps=steps, batch=32, rate=rate, threads=1, supervise=False, seed=seed))
+    list(fit(model, data, steps=steps, batch=32, rate=3e-3, threads=1, supervise=False, seed=seed))
     return model
 
 
