@@ -30,8 +30,8 @@ def label_rows(lines: list[Line]) -> Iterator[Row]:
     for (family, halved, chosen), group in grouped(lines, "family", "halved", "chosen").items():
         colder = [line["figures"]["cold"] for line in group if "cold" in line["figures"]]
         cold = (
-            f" (at temperature {colder[0]['temperature']:g} {percent([c['agreement'] for c in colder])}, diversity "
-            f"{spread([c['diversity'] for c in colder], 2)})"
+            f" (at temperature {colder[0]['temperature']:g} {percent([c['agreement'] for c in colder])}, "
+            f"diversity {spread([c['diversity'] for c in colder], 2)})"
             if colder
             else ""
         )
