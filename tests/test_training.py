@@ -433,18 +433,19 @@ def test_an_empty_train_split(rows):
 
 
 def test_time_becomes_steps(monkeypatch):
-    """A step takes 0.1 s after three slow ones, a check 1 s: of 200 s, 30 checks are set aside."""
-    now = [0.0]
+    """A step takes 0.1 s after three slow ones, a check 1 s after a slow one: of 200 s, 30 are set aside."""
+    now, checked = [0.0], [0]
     monkeypatch.setattr("ectype.training.budget.time.perf_counter", lambda: now[0])
 
     def step(number):
         now[0] += 5.0 if number < 3 else 0.1
 
     def check():
-        now[0] += 1.0
+        checked[0] += 1
+        now[0] += 4.0 if checked[0] == 1 else 1.0
 
     steps = time_steps(step, check, lambda: None, 200.0)
-    spent = 3 * 5 + 2.0 + 1.0
+    spent = 3 * 5 + 2.0 + 4.0 + 1.0
     assert steps == pytest.approx((200 - spent - CHECKS) / 0.1, abs=3)
 
 

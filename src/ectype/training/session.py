@@ -72,9 +72,8 @@ class Session:
     def begin(self, steps: int | None, epochs: float | None, minutes: float | None) -> None:
         """Decide how long the run is and stand at step 0."""
         total = count_steps(steps, epochs, minutes, self.order.per_epoch, self._trial)
-        self.progress = Progress(
-            0, asdict(self.settings) | {"threads": torch.get_num_threads(), "total": total}
-        )
+        decided = asdict(self.settings) | {"threads": torch.get_num_threads(), "total": total}
+        self.progress = Progress(0, decided)
         if self.supervisor.active:
             self.supervisor.snapshots.take(0, self._tensors())
 
@@ -204,8 +203,7 @@ class Session:
         if number % every and number != self.total:
             return False
         self.averaging.catch_up()
-        loss = self.judge(self.average)
-        if loss is None:
+        if (loss := self.judge(self.average)) is None:
             return False
         self._select = loss
         # the average may be broken when it is first judged: NaN is below nothing, and nothing below it
