@@ -36,7 +36,7 @@ def test_digits_are_scikit_learns() -> None:
     bunch = load_digits()
     data = read("digits", given="label")
     assert len(data) == 1797 and data.kind.shape.form == (1, 8, 8)
-    assert data.kind.likelihood_options == {"levels": 16}
+    assert data.kind.likelihood_options == {"levels": 16, "floor": 0.2}
     x = data.batch(data.splits["all"]).x[:, 0].numpy() * 15
     np.testing.assert_allclose(x, np.minimum(bunch.images, 15), atol=1e-5)
     assert data.labels is not None and data.labels.tolist() == bunch.target.tolist()
