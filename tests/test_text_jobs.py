@@ -12,15 +12,18 @@ from ectype.assembly import build
 from ectype.data.data import Condition, Data
 from ectype.data.reading import read
 from ectype.data.store import Resident
-from ectype.errors import DataError, UsageError
+from ectype.errors import DataError, OutputError, UsageError
 from ectype.jobs.complete import complete
 from ectype.jobs.decoding import evaluating
 from ectype.jobs.edit import edit
 from ectype.jobs.evaluate import evaluate
 from ectype.jobs.interpolate import interpolate
+from ectype.jobs.outputs import put_items
 from ectype.jobs.reconstruct import reconstruct
 from ectype.jobs.report import warnings_of
+from ectype.jobs.sample import sample
 from ectype.jobs.translate import translate
+from ectype.kinds.image import Image
 from ectype.kinds.label import Label
 from ectype.kinds.text import Text
 from ectype.runs import Run
@@ -229,3 +232,17 @@ def test_texts_are_edited_towards_a_label(
     assert [row[-1] for row in rows] == made
     assert [row[0].strip() for row in rows] == data.items([0, 3, 6, 9, 12])
     assert (tmp_path / "edited" / "000000.txt").read_text(encoding="utf-8") == f"{made[0]}\n"
+
+
+def test_texts_are_written_to_a_file_of_lines(coded: Run, tmp_path: Path) -> None:
+    made = sample(coded, 5, seed=3, out=tmp_path / "made.txt")
+    lines = (tmp_path / "made.txt").read_text(encoding="utf-8").splitlines()
+    assert lines == [" ".join(str(text).splitlines()) for text in made]
+    with pytest.raises(OutputError, match="already exists"):
+        sample(coded, 5, out=tmp_path / "made.txt")
+    back = reconstruct(coded, lines, out=tmp_path / "back.txt")  # type: ignore[arg-type]
+    assert len((tmp_path / "back.txt").read_text(encoding="utf-8").splitlines()) == len(back) == 5
+    with pytest.raises(
+        UsageError, match=r"pictures.txt: items are written to a folder, a .png .* of texts, a"
+    ):
+        put_items(Image(1, (8, 8)), [], tmp_path / "pictures.txt")

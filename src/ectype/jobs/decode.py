@@ -36,7 +36,8 @@ def decode(
             that is not given, and everything else is left open.
         noise: draw from p(x | z) instead of showing its mean.
         seed: of that noise.
-        out: folder for one file each and a contact sheet, or one .png (the sheet) or .npz (arrays).
+        out: folder for one file each and a contact sheet, or one .png (the sheet), .npz (arrays) or, of
+            texts, .txt (one on each line).
         overwrite: replace files that exist.
 
     Raises DataError where the codes cannot be read or are not the model's, OutputError where `out`

@@ -145,14 +145,18 @@ def put_items(
     Arguments:
         kind: what they are.
         items: at least one.
-        out: a .png gets a contact sheet of all, a .npz one array "items" (or one for each part),
-            anything else is a folder with one file each and a contact sheet of the first 64.
+        out: a .png gets a contact sheet of all, a .npz one array "items" (or one for each part), a .txt of
+            texts one on each line, anything else is a folder with one file each and a contact sheet of the
+            first 64.
         names: file names without suffix; used where each item has one of its own.
         row: how many items make a row of the contact sheet, which then shows all; default: eight.
         overwrite: replace files that exist.
     """
-    if out.suffix.lower() in _NOT_WRITTEN:
-        raise UsageError(f"{out}: items are written to a folder, a .png (one sheet) or a .npz (arrays)")
+    lines = out.suffix.lower() == ".txt"
+    if out.suffix.lower() in _NOT_WRITTEN or (lines and kind.name != "text"):
+        raise UsageError(
+            f"{out}: items are written to a folder, a .png (one sheet), a .npz (arrays) or, of texts, a .txt"
+        )
     if out.suffix.lower() == ".png":
         write(out, kind.sheet(items, row or _COLUMNS).save, overwrite=overwrite)
     elif out.suffix.lower() == ".npz":
@@ -160,6 +164,9 @@ def put_items(
 
         arrays = _arrays(items)
         write(out, lambda path: np.savez(path, **arrays), overwrite=overwrite)
+    elif lines:
+        told = "".join(f"{' '.join(str(item).splitlines())}\n" for item in items)
+        write(out, lambda path: path.write_text(told, encoding="utf-8"), overwrite=overwrite)
     else:
         with folder(out, overwrite=overwrite) as place:
             _rename(kind.write(items, place), names)

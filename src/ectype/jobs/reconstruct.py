@@ -170,5 +170,5 @@ def put_beside(
         outputs.write(out, sheet.save, overwrite=overwrite)
         return
     outputs.put_items(kind, items, out, names=names, overwrite=overwrite)
-    if out.suffix.lower() != ".npz":
+    if out.suffix.lower() not in (".npz", ".txt"):
         outputs.write(out / called, sheet.save, overwrite=overwrite)

@@ -54,7 +54,8 @@ def sample(
             first; 0.9 leaves out unlikely slips.
         guidance: how strongly conditions act: above 1 more than as trained, and less varied; 0 not at all.
         noise: draw from p(x | z) instead of showing its mean.
-        out: folder for one file each and a contact sheet, or one .png (the sheet) or .npz (arrays).
+        out: folder for one file each and a contact sheet, or one .png (the sheet), .npz (arrays) or, of
+            texts, .txt (one on each line).
         overwrite: replace files that exist.
 
     Raises UsageError for a condition the model does not have and a truncation or guidance it has no
