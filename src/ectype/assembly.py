@@ -173,9 +173,7 @@ def assemble(spec: Mapping[str, Any], kind: Kind, conditions: Mapping[str, Kind]
     options = {**family.usual.get(spec["network"], {}), **kind.usual, **checked(parts, spec["options"])}
 
     def make(part: str, *arguments: object, **wired: object) -> Any:
-        takes = options_of(parts[part])
-        chosen = {k: v for k, v in options.items() if k in takes}
-        return parts[part](*arguments, **wired, **chosen)
+        return parts[part](*arguments, **wired, **taken_by(parts[part], options))
 
     def network(part: str, *arguments: object, context: Ports) -> Any:
         return make(part, *arguments, context=context, **taken(parts[part], known))
@@ -212,11 +210,16 @@ def taken(part: Callable[..., object], offered: Mapping[str, object]) -> dict[st
     return {name: value for name, value in offered.items() if name in takes}
 
 
+def taken_by(part: Callable[..., object], options: Mapping[str, Any]) -> dict[str, Any]:
+    """Of a user's options those that a part takes."""
+    takes = options_of(part)
+    return {name: value for name, value in options.items() if name in takes}
+
+
 def _likelihood(name: str, kind: Kind, options: Mapping[str, Any]) -> Likelihood:
     """p(x | z) of that name; of an item of several parts, that of each part that is no choice."""
     named, shape = find("likelihoods", name), kind.shape
-    takes = options_of(named)
-    chosen = {k: v for k, v in options.items() if k in takes}
+    chosen = taken_by(named, options)
     whole = name == kind.likelihood
     if not isinstance(shape, Joint) or (named.several and not whole):
         one: Likelihood = named(shape, **{**_asked(name, kind, kind.likelihood_options), **chosen})

@@ -17,9 +17,8 @@ CHECKS = 30
 """How often a whole run is judged on the select split."""
 
 _TRIAL_SECONDS = 2.0
-_TRIAL_SHARE = (
-    0.005  # of a long budget, whose trial is longer: batches of new lengths have first steps of their own
-)
+# of a long budget, whose trial is longer: batches of new lengths have first steps of their own
+_TRIAL_SHARE = 0.005
 _DEFAULT_MINUTES = 5.0
 _MOST = 100_000_000
 
