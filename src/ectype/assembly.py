@@ -184,7 +184,7 @@ def assemble(spec: Mapping[str, Any], kind: Kind, conditions: Mapping[str, Kind]
 
     def critic() -> Any:
         pack = options.get("pack", 1)
-        beside = replace(ports, aligned=pack * ports.aligned)
+        beside = replace(ports, vector=0, tokens=False, aligned=pack * ports.aligned)
         encoder = network("encoder", packed(kind.shape, pack), FEATURES, context=beside)
         return make("critic", encoder, conditioner_for(kind, conditions))
 

@@ -63,7 +63,7 @@ class GAN(Model):
         regularizer: r1r2, r1, gp (the Wasserstein critic's) or none.
         gamma: weight of the gradient penalty; default: follows the game by itself.
         augment: probability of each augmentation; default: from the size of the data.
-        mismatch: weight of real items under another item's conditions, which the critic learns to refuse.
+        mismatch: weight of the critic's telling an item's conditions from those of the batch's others.
     """
 
     default_prior = "normal"
@@ -85,7 +85,7 @@ class GAN(Model):
         regularizer: Literal["r1r2", "r1", "gp", "none"] = "r1r2",
         gamma: float | None = None,
         augment: float | None = None,
-        mismatch: float = 0.5,
+        mismatch: float = 1.0,
     ) -> None:
         super().__init__()
         if likelihood.density:

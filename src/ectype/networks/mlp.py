@@ -30,10 +30,10 @@ class _Layers(nn.Module):
         beside = ports.aligned * prod(ports.grid)  # what lies on the grid enters as more numbers
         pairs = zip((widths[0] + beside, *widths[1:-1]), widths[1:], strict=True)
         self.linears = nn.ModuleList(nn.Linear(a, b) for a, b in pairs)
-        inner = widths[1:-1] if ports.vector else ()
+        inner = widths[1:-1]
         self.entrances = nn.ModuleList(Entrance(ports, w) for w in inner)
         # with no hidden layer the condition enters the output itself
-        self.last = Entrance(ports, widths[-1]) if ports.vector and not inner else None
+        self.last = None if inner else Entrance(ports, widths[-1])
         self.activation = activation_called(activation)
         self.dropout = nn.Dropout(checked_share(dropout))
 
@@ -41,12 +41,10 @@ class _Layers(nn.Module):
         if context is not None and context.aligned is not None:
             h = torch.cat([h, context.aligned.flatten(1).to(h.dtype)], 1)
         for i, linear in enumerate(self.linears[:-1]):
-            h = linear(h)
-            if context is not None:
-                h = self.entrances[i](h, context)
+            h = self.entrances[i](linear(h), context)
             h = self.dropout(self.activation(h))
         h = self.linears[-1](h)
-        return self.last(h, context) if self.last is not None and context is not None else h
+        return h if self.last is None else self.last(h, context)
 
 
 @final
