@@ -1,6 +1,7 @@
 """Convolutional residual networks for a picture of any size, aspect, channel count and width.
 
-    x (C, H, W) ─ stem ─ level 0: [block] × depth ─ down ─ level 1: [block] × depth ─ … ─ linear ─ out
+    x (C, H, W) ─ stem ─ level 0: [block] × depth ─ down ─ level 1: [block] × depth ─ … ┬ linear ─┬ + ─ out
+                                                                      mean, largest of all places ┘
     z ─ linear ─ last level: [block] × depth ─ up ─ … ─ level 0: [block] × depth ─ head ─ numbers
 
 A level halves each axis that is still longer than 8 (rounding up), so no resolution is written
@@ -168,6 +169,9 @@ class Encoder(nn.Module):
         self.channels = plan.widths[-1]
         self.neck = nn.Conv2d(self.channels, neck, 1)
         self.head = nn.Linear(neck * prod(plan.sizes[-1]), out)
+        # what is somewhere, wherever that is: from the places alone it is learned at each of them anew, and
+        # drawn shapes take twice as many steps to be told apart (docs/log.md, 2026-11-22)
+        self.anywhere = nn.Linear(2 * self.channels, out, bias=False)
         self.activation = activation_called(activation)
 
     def forward(self, x: Tensor, context: Context | None = None, seen: Tensor | None = None) -> Tensor:
@@ -185,8 +189,10 @@ class Encoder(nn.Module):
 
     def whole(self, h: Tensor) -> Tensor:
         """Those features to (B, out)."""
-        h = self.activation(self.neck(self.activation(h)))
-        out: Tensor = self.head(h.flatten(1))
+        h = self.activation(h)
+        found = h.flatten(2)
+        anywhere: Tensor = self.anywhere(torch.cat([found.mean(2), found.amax(2)], 1))
+        out: Tensor = self.head(self.activation(self.neck(h)).flatten(1)) + anywhere
         return out
 
 
