@@ -189,14 +189,14 @@ def assemble(spec: Mapping[str, Any], kind: Kind, conditions: Mapping[str, Kind]
         return make("critic", encoder, conditioner_for(kind, conditions))
 
     inner = _inner(family, options)
-    alone = family.adversarial and inner is family  # a generator that no encoder shows the data to
+    smooth = options.get("smoothing", 0) > 0
     makers: dict[str, Callable[[], Any]] = {
         "autoencoder": lambda: make("autoencoder", *(makers[part]() for part in inner.needs)),
         "encoder": lambda: network("encoder", kind.shape, latent * inner.per_latent, context=ports),
         "decoder": lambda: network("decoder", latent, likelihood.numbers, context=ports),
         "likelihood": lambda: likelihood,
         "prior": lambda: make("prior", latent, kind.shape, context=ports.vector),
-        "conditioner": lambda: conditioner_for(kind, conditions, smooth=alone),
+        "conditioner": lambda: conditioner_for(kind, conditions, smooth=smooth),
         "critic": critic,
     }
     built: Model = make("model", *(makers[part]() for part in family.needs))

@@ -144,15 +144,18 @@ class Balance(nn.Module):
         with critic.held():
             context = critic.condition(batch)
             if pair not in COMPARES:  # a pass of the critic over the real items for nothing
-                made = critic(self._varied(fake, seen, noise), context, seen)
+                h = critic.features(self._varied(fake, seen, noise), context, seen)
+                made = critic.judged(h, context)
                 real = made.detach()
             else:
                 twice = None if seen is None else torch.cat([seen, seen])
                 both = self._varied(torch.cat([batch.x, fake]), twice, noise)
                 with torch.no_grad():
                     real = critic(both[:n], context, seen)
-                made = critic(both[n:], context, seen)
-        return Loss(pair(real, made).repeat_interleave(critic.pack), batch.weight)
+                h = critic.features(both[n:], context, seen)
+                made = critic.judged(h, context)
+            each = pair(real, made) + self._mismatched(critic, h, context, batch)
+        return Loss(each.repeat_interleave(critic.pack), batch.weight)
 
     def _mismatched(self, critic: Critic, h: Tensor, context: Context | None, batch: Batch) -> Tensor | float:
         """What a critic pays for items, by their features h (B/pack, F), under others' conditions (B/pack,).

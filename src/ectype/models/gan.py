@@ -13,6 +13,7 @@ knob: it follows how well the critic tells the two apart (`GAN.follow`), startin
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from typing import ClassVar, Literal, final
 
@@ -32,10 +33,6 @@ from ectype.noise import Noise
 from ectype.priors import Prior
 from ectype.priors.normal import StandardNormal
 from ectype.shapes import Grid, Tokens
-
-_SMOOTHING = 2.0
-"""Weight of a smoothed condition's divergence, Zhang et al. 2017, "StackGAN" (their published settings)."""
-
 
 _OF_TEXTS = (
     "a gan of texts is for study: a language model (--model lm) makes the better texts in the same time, "
@@ -63,6 +60,8 @@ class GAN(Model):
         regularizer: r1r2, r1, gp (the Wasserstein critic's) or none.
         gamma: weight of the gradient penalty; default: follows the game by itself.
         augment: probability of each augmentation; default: from the size of the data.
+        smoothing: weight of the divergence of a free text's vector, which the generator then reads as a draw
+            around it (Zhang et al. 2017, "StackGAN", section 3.2, has 2); 0: as it is.
         mismatch: weight of the critic's telling an item's conditions from those of the batch's others.
     """
 
@@ -85,6 +84,7 @@ class GAN(Model):
         regularizer: Literal["r1r2", "r1", "gp", "none"] = "r1r2",
         gamma: float | None = None,
         augment: float | None = None,
+        smoothing: float = 0.0,
         mismatch: float = 1.0,
     ) -> None:
         super().__init__()
@@ -96,6 +96,8 @@ class GAN(Model):
             raise UsageError(
                 "a gan draws its latent from the prior normal, and has no codes to fit another to"
             )
+        if not 0 <= smoothing < math.inf:
+            raise UsageError(f"smoothing is the weight of a loss, 0 or more, not {smoothing}")
         self.critic = critic
         self.decoder = decoder
         self.likelihood = likelihood
@@ -107,6 +109,7 @@ class GAN(Model):
         if isinstance(likelihood.shape, Tokens) and likelihood.shape.size:
             self.remark = _OF_TEXTS
         self.adversary = adversary
+        self.smoothing = smoothing
         self.balance = Balance(
             likelihood.shape, regularizer=regularizer, gamma=gamma, augment=augment, mismatch=mismatch
         )
@@ -153,7 +156,7 @@ class GAN(Model):
         loss = self.balance.generator_loss(self.critic, batch, fake, GENERATOR[self.adversary], noise)
         if context is None or context.kl is None:
             return loss
-        return replace(loss, each=loss.each + _SMOOTHING * context.kl[: len(loss.each)])
+        return replace(loss, each=loss.each + self.smoothing * context.kl[: len(loss.each)])
 
     def _emitted(self, context: Context | None, n: int, noise: Noise) -> Tensor:
         """New items as a critic reads them, with a gradient."""
