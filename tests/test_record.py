@@ -29,7 +29,7 @@ from ectype.likelihoods import each
 from ectype.likelihoods.product import Product
 from ectype.metrics.fidelity import fidelity_of
 from ectype.metrics.space import Space
-from ectype.models.vae import VAE
+from ectype.models.vae import _PULL, VAE, _eased
 from ectype.noise import PerItem
 from ectype.runs import Run
 from ectype.shapes import Grid, Joint, Row, Tokens, shape_state
@@ -310,6 +310,23 @@ def test_completion_moves_only_what_reads_parts() -> None:
 
     lone = model._gap(model.joint, replace(batch, seen=seen), q, None, torch.Generator().manual_seed(0))
     assert torch.allclose(lone, torch.zeros(16), atol=1e-5)
+
+
+@pytest.mark.parametrize(("far", "factor"), [(0.1, 1.0), (300.0, None)])
+def test_what_a_guess_from_a_part_is_off_by_pulls_gently(far: float, factor: float | None) -> None:
+    """The value is the divergence, and its gradient in the same direction, as long as it is or shortened."""
+    mean, scale = torch.randn(5, 4) * far, 0.3 * torch.randn(5, 4) - 1
+    of = NormalDistribution(torch.zeros(5, 4), torch.full((5, 4), -1.0))
+    leaves = [x.clone().requires_grad_() for x in (mean, scale)]
+    plain, eased = normal_kl(of, NormalDistribution(*leaves)).sum(1), _eased(of, NormalDistribution(*leaves))
+    torch.testing.assert_close(plain, eased)
+    one, other = (torch.cat(torch.autograd.grad(loss.sum(), leaves), 1) for loss in (plain, eased))
+    if factor is not None:
+        torch.testing.assert_close(other, one)
+    assert torch.allclose(torch.cosine_similarity(one, other), torch.ones(5), atol=1e-5)
+    assert bool((other.norm(dim=1) <= _PULL * 4**0.5 * 1.001).all())
+    with torch.no_grad():
+        torch.testing.assert_close(_eased(of, NormalDistribution(mean, scale)), plain.detach())
 
 
 def test_a_part_completes_the_other_and_stays_as_it_is(tmp_path: Path) -> None:

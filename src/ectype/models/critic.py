@@ -28,7 +28,7 @@ from ectype.errors import UsageError
 from ectype.models.lifting import lifted_shape
 from ectype.shapes import Grid, Joint, Row, Series, Shape
 
-_POWERS = 4
+_POWERS = 6
 FEATURES = 128
 """Width F of what the critic sees in an item."""
 

@@ -160,7 +160,9 @@ class VAE(Autoencoder):
             kl = ratio.mean(0) if exact is None else exact.sum(1)
             objective = math.log(k) - torch.logsumexp(log_p - self.weight * ratio, 0)
         parts = {"distortion": distortion.detach(), "kl": kl.detach()}
-        if self.joint is not None and self.complete > 0:
+        # before the KL weighs what it does in the bound, posteriors are narrower than they will be, and what
+        # parts say of them is not worth learning: it keeps the code itself from being learned (docs/log.md)
+        if self.joint is not None and self.complete > 0 and self.progress >= self.warmup:
             gap = self._gap(self.joint, batch, latents.q, context, noise)
             objective = objective + self.complete * gap
             parts["completion"] = gap.detach()
@@ -184,8 +186,7 @@ class VAE(Autoencoder):
         some = self.posterior(batch.x, context, seen & kept.repeat_interleave(counts, 1))
         if not isinstance(q, NormalDistribution):
             raise TypeError(f"the posterior of a VAE is normal, not {type(q).__name__}")
-        held = NormalDistribution(q.mean.detach(), q.log_scale.detach())
-        return normal_kl(held, some).sum(1)
+        return _eased(NormalDistribution(q.mean.detach(), q.log_scale.detach()), some)
 
     def _pressed(self, per_dimension: Tensor | None, kl: Tensor) -> Tensor:
         """The KL (B,) that the objective sees: at least `free_bits` per dimension on average.
@@ -204,3 +205,25 @@ class VAE(Autoencoder):
             return torch.where(kl.mean() > least, kl, torch.full_like(kl, least))
         free = torch.full_like(per_dimension, free_bits)
         return torch.where(per_dimension.mean(0) > free_bits, per_dimension, free).sum(1)
+
+
+_PULL = 3.0
+
+
+def _eased(q: NormalDistribution, some: NormalDistribution) -> Tensor:
+    """KL(q || some) in nats (B,), whose gradient is at most `_PULL` per dimension of an item, in the mean.
+
+    Posteriors are narrow while their KL weighs little, and a guess of them from a part is off by many of their
+    widths: 10^5 nats, whose gradient would move the encoder that both share until it reads nothing at all.
+    """
+    kl = normal_kl(q, some).sum(1)
+    if not torch.is_grad_enabled():
+        return kl
+    precision = torch.exp(-2 * some.log_scale.detach())
+    far = some.mean.detach() - q.mean
+    by_mean = far * precision
+    by_scale = 1 - (torch.exp(2 * q.log_scale) + far.square()) * precision
+    steep = torch.sqrt((by_mean.square() + by_scale.square()).sum(1, keepdim=True))
+    easy = (_PULL * q.mean.shape[1] ** 0.5 / steep.clamp(min=1e-12)).clamp(max=1)
+    pull = ((some.mean * by_mean + some.log_scale * by_scale) * easy).sum(1)
+    return kl.detach() + (pull - pull.detach())

@@ -1,8 +1,8 @@
 """Networks for items of several parts: each part has the network that suits it.
 
-    x_1 ─ encoder 1 ─┐                                       ┌─ decoder 1 ─ numbers of part 1
-    x_2 ─ encoder 2 ─┼─ one row ─ layer ─→ out    z ┬ layers ─┼─ decoder 2 ─ numbers of part 2
-    missing ─ null ──┘                                       └─ …
+    x_1 ─ encoder 1 ─┐                              ┌─ decoder 1 ─ numbers of part 1
+    x_2 ─ encoder 2 ─┼─ one row ─ layer ─→ out    z ┼─ decoder 2 ─ numbers of part 2
+    missing ─ null ──┘                              └─ …
 
 A part of which nothing is seen adds a learned vector of its own, so that one encoder reads every set of
 parts. Suzuki, Nakayama and Matsuo 2016, "Joint multimodal learning with deep generative models", section
@@ -119,7 +119,7 @@ class Encoder(nn.Module):
 class Decoder(nn.Module):
     """z (B, latent) to the numbers of all parts in one row (B, numbers).
 
-    Arguments: as the encoder's, and
+    Arguments: as the encoder's, but for its own layers, and
         forms: of the numbers of each part; the likelihood supplies them.
     """
 
@@ -133,21 +133,18 @@ class Decoder(nn.Module):
         context: Ports = NO_PORTS,
         networks: Sequence[str] = (),
         forms: Sequence[Sequence[int]] = (),
-        joined: int = 256,
         width: int = 32,
         depth: int = 1,
         units: int = 64,
         hidden: Sequence[int] = (128,),
-        activation: str = "relu",
     ) -> None:
         super().__init__()
         if len(networks) != len(forms) or tuple(numbers) != (sum(map(prod, forms)),) or not forms:
             raise UsageError(f"joint writes items of several parts, not of form {tuple(numbers)}; use mlp")
-        self.first, self.second = nn.Linear(latent, joined), nn.Linear(joined, joined)
-        self.activation = activation_called(activation)
+        # layers that all parts share, before their own, make a picture late: its gradient is a text's many times
         self.parts = nn.ModuleList(
             _decoder(network)(
-                joined + latent,
+                latent,
                 tuple(form),
                 context=context,
                 **_sized(network, width=width, depth=depth, units=units, hidden=hidden),
@@ -156,8 +153,4 @@ class Decoder(nn.Module):
         )
 
     def forward(self, z: Tensor, context: Context | None = None) -> Tensor:
-        # what all parts are made of: a text then says what a picture's stronger gradient has found; and z
-        # itself, or a picture learns late and a rate of 2e-3 loses the run (docs/log.md, 2026-11-22)
-        h = self.activation(self.second(self.activation(self.first(z.flatten(1)))))
-        h = torch.cat([h, z.flatten(1).to(h.dtype)], 1)
-        return torch.cat([part(h, context).float().flatten(1) for part in self.parts], 1)
+        return torch.cat([part(z.flatten(1), context).float().flatten(1) for part in self.parts], 1)
