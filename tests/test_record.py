@@ -26,6 +26,7 @@ from ectype.kinds.record import Record
 from ectype.kinds.text import Text
 from ectype.kinds.vector import Vector
 from ectype.likelihoods import each
+from ectype.likelihoods.normal import NormalDistribution, normal_kl
 from ectype.likelihoods.product import Product
 from ectype.metrics.fidelity import fidelity_of
 from ectype.metrics.space import Space

@@ -160,11 +160,13 @@ class VAE(Autoencoder):
             kl = ratio.mean(0) if exact is None else exact.sum(1)
             objective = math.log(k) - torch.logsumexp(log_p - self.weight * ratio, 0)
         parts = {"distortion": distortion.detach(), "kl": kl.detach()}
-        # before the KL weighs what it does in the bound, posteriors are narrower than they will be, and what
-        # parts say of them is not worth learning: it keeps the code itself from being learned (docs/log.md)
-        if self.joint is not None and self.complete > 0 and self.progress >= self.warmup:
-            gap = self._gap(self.joint, batch, latents.q, context, noise)
-            objective = objective + self.complete * gap
+        if self.joint is not None and self.complete > 0:
+            begun = self.progress >= min(self.warmup, _LATEST)
+            with torch.set_grad_enabled(begun and torch.is_grad_enabled()):
+                gap = self._gap(self.joint, batch, latents.q, context, noise)
+            # before the KL weighs what it does in the bound, posteriors are narrower than they will be, and what
+            # parts say of them is not worth learning: it keeps a code from being learned at all (docs/log.md)
+            objective = objective + (self.complete if begun else 0.0) * gap
             parts["completion"] = gap.detach()
         return Loss(objective, batch.weight, parts)
 
@@ -207,7 +209,7 @@ class VAE(Autoencoder):
         return torch.where(per_dimension.mean(0) > free_bits, per_dimension, free).sum(1)
 
 
-_PULL = 3.0
+_PULL, _LATEST = 3.0, 0.7
 
 
 def _eased(q: NormalDistribution, some: NormalDistribution) -> Tensor:
