@@ -822,3 +822,32 @@ def test_the_penalty_does_not_reach_mismatched_pairs() -> None:
 def test_a_negative_mismatch_is_refused() -> None:
     with pytest.raises(UsageError, match="mismatch is the weight of a loss, 0 or more, not -1"):
         game(mismatch=-1.0)
+
+
+def test_free_text_is_read_as_a_draw_on_request_alone() -> None:
+    random = np.random.default_rng(0)
+    pictures = random.integers(0, 256, (12, 6, 7), np.uint8)
+    data = ec.read((pictures, {"caption": ["a dot", "two dots", "no dot"] * 4}), given="caption:words")
+    plain, blurred = (
+        ec.build("gan", data, latent=4, network="mlp", hidden=(16,), **options)
+        for options in ({}, {"smoothing": 2.0})
+    )
+    assert plain.conditioner is not None and plain.conditioner.smoothing is None
+    batch = data.batch(range(12))
+    with_it = blurred.loss(batch, "generator", generator()).each
+    blurred.smoothing = 0.0
+    assert bool((with_it > blurred.loss(batch, "generator", generator()).each).all())
+    with pytest.raises(UsageError, match="smoothing is the weight of a loss, 0 or more, not -1"):
+        ec.build("gan", data, smoothing=-1.0)
+
+
+def test_a_critic_reads_conditions_as_a_whole() -> None:
+    """What it sees in an item is the same under all of them, and only its logit knows which is given."""
+    model, batch = game()
+    context = model.critic.condition(batch)
+    assert context is not None
+    other = context[torch.arange(12).roll(1)]
+    assert torch.equal(model.critic.features(batch.x, context), model.critic.features(batch.x, other))
+    fits = model.critic.fits(model.critic.features(batch.x, context), context)
+    logits = model.critic(batch.x, context) - model.critic(batch.x)
+    torch.testing.assert_close(fits.diagonal(), logits, atol=1e-4, rtol=1e-4)

@@ -284,6 +284,18 @@ def test_refusals(make: Any, message: str) -> None:
         make()
 
 
+def test_conv_also_reads_what_is_anywhere() -> None:
+    """With the places silenced, features are read the same wherever they lie; else they are not."""
+    encoder = conv.Encoder(Grid(1, (16, 16)), 5, width=4)
+    h = torch.randn(3, encoder.channels, 8, 8)
+    moved = h.roll((2, 3), (2, 3))
+    assert not torch.allclose(encoder.whole(h), encoder.whole(moved), atol=1e-2)
+    with torch.no_grad():
+        encoder.head.weight.zero_()
+    torch.testing.assert_close(encoder.whole(h), encoder.whole(moved))
+    assert encoder.whole(h).std() > 0
+
+
 def test_conv_starts_as_a_chain_of_identities() -> None:
     block = conv.Block(3, Entrance(ports(), 3), torch.relu, 0.0)
     x: Tensor = torch.randn(2, 3, 4, 4)
