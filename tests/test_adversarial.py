@@ -805,7 +805,9 @@ def test_packs_of_equal_conditions_are_not_mismatched() -> None:
 def test_marks_of_conditions_tell_them_apart(values: Tensor) -> None:
     kept = ~values.view(3, -1).float().isnan().any(1)
     batch = Batch(torch.zeros(3, 1), {"of": values}, {"of": kept})
-    wanted = [[bool(kept[i] and kept[j] and (values[i] != values[j]).any()) for j in range(3)] for i in range(3)]
+    wanted = [
+        [bool(kept[i] and kept[j] and (values[i] != values[j]).any()) for j in range(3)] for i in range(3)
+    ]
     assert _differ(batch, 1).tolist() == wanted
 
 

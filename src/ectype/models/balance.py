@@ -1,7 +1,9 @@
 """What keeps the two players level: penalties, augmentation, and the controller of γ.
 
-    critic      adversary(r, f) + γ/2 (|∇D(x)|² + |∇D(x̂)|²)
+    critic      adversary(r, f) + γ/2 (|∇D(x)|² + |∇D(x̂)|²) + m · mismatched(x)
+    generator   adversary(r, f) + m · mismatched(x̂)
 
+Under conditions, both players tell which of a batch's conditions an item has been given (`_mismatched`).
 The controller: P(r > f), how often the critic ranks a pair rightly, is 1/2 when it is blind and 1 when
 it has won. γ moves so that it stays near a target between the two:
 

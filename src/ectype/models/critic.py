@@ -70,8 +70,8 @@ class Critic(nn.Module):
     """Encoder, head and conditions of its own.
 
     Arguments:
-        encoder: (x, context, seen) → (B/pack, FEATURES), for the shape `packed` gives; of the context it reads
-            what lies on the grid.
+        encoder: (x, context, seen) → (B/pack, FEATURES), for the shape `packed` gives; of the context it
+            reads what lies on the grid.
         conditioner: conditions to a Context, shared with no other player; or None.
         pack: items judged together; the last of a batch that make no whole pack are left out.
         spectral: divide each weight by its largest singular value.

@@ -58,7 +58,7 @@ class VAE(Autoencoder):
         samples: K; above 1 the objective is the importance-weighted bound.
         hide: share of an item's values that the encoder does not see at each training step.
         complete: of items of several parts: weight of the term by which some of them complete the others,
-            1 by default; 0 leaves it out.
+            from the end of the KL's warm-up on; 1 by default; 0 leaves it out.
     """
 
     default_prior = "flow"
@@ -164,8 +164,8 @@ class VAE(Autoencoder):
             begun = self.progress >= min(self.warmup, _LATEST)
             with torch.set_grad_enabled(begun and torch.is_grad_enabled()):
                 gap = self._gap(self.joint, batch, latents.q, context, noise)
-            # before the KL weighs what it does in the bound, posteriors are narrower than they will be, and what
-            # parts say of them is not worth learning: it keeps a code from being learned at all (docs/log.md)
+            # before the KL weighs what it does in the bound, posteriors are narrower than they will be, and
+            # what parts say of them is not worth learning: it keeps a code from being learned (docs/log.md)
             objective = objective + (self.complete if begun else 0.0) * gap
             parts["completion"] = gap.detach()
         return Loss(objective, batch.weight, parts)
@@ -215,8 +215,8 @@ _PULL, _LATEST = 3.0, 0.7
 def _eased(q: NormalDistribution, some: NormalDistribution) -> Tensor:
     """KL(q || some) in nats (B,), whose gradient is at most `_PULL` per dimension of an item, in the mean.
 
-    Posteriors are narrow while their KL weighs little, and a guess of them from a part is off by many of their
-    widths: 10^5 nats, whose gradient would move the encoder that both share until it reads nothing at all.
+    A guess of a narrow posterior from a part may be off by many of its widths: 10^5 nats, whose gradient
+    would move the encoder that both share until it reads nothing at all.
     """
     kl = normal_kl(q, some).sum(1)
     if not torch.is_grad_enabled():

@@ -141,7 +141,7 @@ class Decoder(nn.Module):
         super().__init__()
         if len(networks) != len(forms) or tuple(numbers) != (sum(map(prod, forms)),) or not forms:
             raise UsageError(f"joint writes items of several parts, not of form {tuple(numbers)}; use mlp")
-        # layers that all parts share, before their own, make a picture late: its gradient is a text's many times
+        # no layers that all parts share before their own: a picture's gradient is a text's many times
         self.parts = nn.ModuleList(
             _decoder(network)(
                 latent,
