@@ -1,9 +1,8 @@
 """What keeps the two players level: penalties, augmentation, and the controller of γ.
 
     critic      adversary(r, f) + γ/2 (|∇D(x)|² + |∇D(x̂)|²) + m · mismatched(x)
-    generator   adversary(r, f) + m · mismatched(x̂)
 
-Under conditions, both players tell which of a batch's conditions an item has been given (`_mismatched`).
+Under conditions a critic also tells which of a batch's conditions an item has been given (`_mismatched`).
 The controller: P(r > f), how often the critic ranks a pair rightly, is 1/2 when it is blind and 1 when
 it has won. γ moves so that it stays near a target between the two:
 
@@ -146,18 +145,17 @@ class Balance(nn.Module):
         with critic.held():
             context = critic.condition(batch)
             if pair not in COMPARES:  # a pass of the critic over the real items for nothing
-                h = critic.features(self._varied(fake, seen, noise), context, seen)
-                made = critic.judged(h, context)
+                made = critic(self._varied(fake, seen, noise), context, seen)
                 real = made.detach()
             else:
                 twice = None if seen is None else torch.cat([seen, seen])
                 both = self._varied(torch.cat([batch.x, fake]), twice, noise)
                 with torch.no_grad():
                     real = critic(both[:n], context, seen)
-                h = critic.features(both[n:], context, seen)
-                made = critic.judged(h, context)
-            each = pair(real, made) + self._mismatched(critic, h, context, batch)
-        return Loss(each.repeat_interleave(critic.pack), batch.weight)
+                made = critic(both[n:], context, seen)
+        # a generator that is asked for what tells conditions apart as well makes one clear item of each: digits
+        # of one class then lay .08 times as far from each other as real ones (docs/log.md, 2026-11-22)
+        return Loss(pair(real, made).repeat_interleave(critic.pack), batch.weight)
 
     def _mismatched(self, critic: Critic, h: Tensor, context: Context | None, batch: Batch) -> Tensor | float:
         """What a critic pays for items, by their features h (B/pack, F), under others' conditions (B/pack,).
