@@ -142,8 +142,7 @@ def trained(family: str, output: str, condition: str) -> Model:
         options |= {"augment": 0.0} | ({} if output == "record" else {"waves": 0})
     prior = {"ae": "fitted", "latent gan": "gan"}.get(family, "normal")
     latent = None if family == "lm" else 2
-    # a game about choices can go in circles, or settle on one: of twelve runs of labels two ended with one class
-    # only, of twelve of texts three with one sort only
+    # a game about choices can go in circles, or settle on one: of twelve runs of labels two ended so
     seed = {"label": 2, "text": 1}.get(output, 0) if family == "gan" else 0
     # a choice's gradient is a noisy one, and a latent GAN has two parts to learn
     steps = 800 if family == "latent gan" else 400 if family == "gan" and output in TOKENS else 200

@@ -153,8 +153,8 @@ class Balance(nn.Module):
                 with torch.no_grad():
                     real = critic(both[:n], context, seen)
                 made = critic(both[n:], context, seen)
-        # a generator that is asked for what tells conditions apart as well makes one clear item of each: digits
-        # of one class then lay .08 times as far from each other as real ones (docs/log.md, 2026-11-22)
+        # a generator that is asked as well which condition it was given makes one clear item of each: digits
+        # of one class then lie .08 times as far from each other as real ones (docs/log.md, 2026-11-22)
         return Loss(pair(real, made).repeat_interleave(critic.pack), batch.weight)
 
     def _mismatched(self, critic: Critic, h: Tensor, context: Context | None, batch: Batch) -> Tensor | float:
