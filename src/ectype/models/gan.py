@@ -88,16 +88,7 @@ class GAN(Model):
         mismatch: float = 1.0,
     ) -> None:
         super().__init__()
-        if likelihood.density:
-            raise UsageError(
-                "a gan emits items and no density of them: use the likelihood point, or gumbel for tokens"
-            )
-        if not isinstance(prior, StandardNormal):
-            raise UsageError(
-                "a gan draws its latent from the prior normal, and has no codes to fit another to"
-            )
-        if not 0 <= smoothing < math.inf:
-            raise UsageError(f"smoothing is the weight of a loss, 0 or more, not {smoothing}")
+        _check(likelihood, prior, smoothing)
         self.critic = critic
         self.decoder = decoder
         self.likelihood = likelihood
@@ -172,6 +163,18 @@ class GAN(Model):
     def follow(self, player: str, loss: Loss, broken: Tensor) -> None:
         if player == "critic":
             self.balance.follow(loss.parts["accuracy"], len(loss.each), broken)
+
+
+def _check(likelihood: Likelihood, prior: Prior, smoothing: float) -> None:
+    """Raises UsageError for parts and options that make no GAN."""
+    if likelihood.density:
+        raise UsageError(
+            "a gan emits items and no density of them: use the likelihood point, or gumbel for tokens"
+        )
+    if not isinstance(prior, StandardNormal):
+        raise UsageError("a gan draws its latent from the prior normal, and has no codes to fit another to")
+    if not 0 <= smoothing < math.inf:
+        raise UsageError(f"smoothing is the weight of a loss, 0 or more, not {smoothing}")
 
 
 def _no_posterior(x: Tensor, context: Context | None) -> Distribution:
