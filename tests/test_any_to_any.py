@@ -143,7 +143,7 @@ def trained(family: str, output: str, condition: str) -> Model:
     prior = {"ae": "fitted", "latent gan": "gan"}.get(family, "normal")
     latent = None if family == "lm" else 2
     # a game about choices can go in circles, or settle on one: of twelve runs of labels two ended so
-    seed = {"label": 2, "text": 1}.get(output, 0) if family == "gan" else 0
+    seed = 2 if family == "gan" and output == "label" else 0
     # a choice's gradient is a noisy one, and a latent GAN has two parts to learn
     steps = 800 if family == "latent gan" else 400 if family == "gan" and output in TOKENS else 200
     family = {"latent gan": "ae"}.get(family, family)

@@ -62,7 +62,8 @@ class GAN(Model):
         augment: probability of each augmentation; default: from the size of the data.
         smoothing: weight of the divergence of a free text's vector, which the generator then reads as a draw
             around it (Zhang et al. 2017, "StackGAN", section 3.2, has 2); 0: as it is.
-        mismatch: weight of the critic's telling an item's conditions from those of the batch's others.
+        mismatch: weight of the critic's telling an item's conditions from those of the batch's others;
+            default: 1, for texts 0.1.
     """
 
     default_prior = "normal"
@@ -85,7 +86,7 @@ class GAN(Model):
         gamma: float | None = None,
         augment: float | None = None,
         smoothing: float = 0.0,
-        mismatch: float = 1.0,
+        mismatch: float | None = None,
     ) -> None:
         super().__init__()
         _check(likelihood, prior, smoothing)
