@@ -79,7 +79,7 @@ class Balance(nn.Module):
     ) -> None:
         super().__init__()
         if mismatch is None:
-            # what pulls hard at first settles a choice for good: of fourteen games of texts five ended with
+            # what pulls hard at first settles a choice for good: of sixteen games of texts five ended with
             # one sort only at 1, of nine one at 0.1 (docs/log.md, 2026-11-22)
             mismatch = 0.1 if isinstance(shape, Tokens) and shape.size else 1.0
         if not 0 <= mismatch < math.inf:
