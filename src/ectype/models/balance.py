@@ -1,8 +1,7 @@
 """What keeps the two players level: penalties, augmentation, and the controller of γ.
 
-    critic      adversary(r, f) + γ/2 (|∇D(x)|² + |∇D(x̂)|²) + m · mismatched(x)
+    critic      adversary(r, f) + γ/2 (|∇D(x)|² + |∇D(x̂)|²)
 
-Under conditions a critic also tells which of a batch's conditions an item has been given (`_mismatched`).
 The controller: P(r > f), how often the critic ranks a pair rightly, is 1/2 when it is blind and 1 when
 it has won. γ moves so that it stays near a target between the two:
 
@@ -26,7 +25,6 @@ from typing import final
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import cross_entropy
 
 from ectype.context import Context
 from ectype.data.batch import Batch
@@ -62,7 +60,7 @@ class Balance(nn.Module):
         regularizer: r1r2, r1, gp or none.
         gamma: weight of the penalty; None: the controller's.
         augment: probability of each augmentation; None: from the size of the data.
-        mismatch: weight of telling an item's conditions from those of the batch's others; None: the kind's.
+        mismatch: weight of real items under other items' conditions.
     """
 
     log_gamma: Tensor
@@ -75,13 +73,9 @@ class Balance(nn.Module):
         regularizer: str,
         gamma: float | None,
         augment: float | None,
-        mismatch: float | None = None,
+        mismatch: float = 0.5,
     ) -> None:
         super().__init__()
-        if mismatch is None:
-            # what pulls hard at first settles a choice for good: of sixteen games of texts five ended with
-            # one sort only at 1, of nine one at 0.1 (docs/log.md, 2026-11-22)
-            mismatch = 0.1 if isinstance(shape, Tokens) and shape.size else 1.0
         if not 0 <= mismatch < math.inf:
             raise UsageError(f"mismatch is the weight of a loss, 0 or more, not {mismatch}")
         self.mismatch = mismatch
@@ -122,9 +116,7 @@ class Balance(nn.Module):
             x = torch.cat([batch.x, fake[:n].detach()]).requires_grad_(self.regularizer in ("r1r2", "r1"))
             seen = None if batch.seen is None else torch.cat([batch.seen, batch.seen])
             varied = self._varied(x, seen, noise)
-            twice = None if context is None else context.repeat(2)
-            h = critic.features(varied, twice, seen)
-            logits = critic.judged(h, twice)
+            logits = critic(varied, None if context is None else context.repeat(2), seen)
             real, made = logits.chunk(2)
             each = pair(real, made)
             # choices are often the same ones: a critic is blind at 1/2 only where a tie counts half
@@ -139,7 +131,8 @@ class Balance(nn.Module):
                     steep = real_ones + made_ones if self.regularizer == "r1r2" else real_ones
                 parts |= {"penalty": steep.mean().detach() / m, "gamma": self.gamma}
                 each = each + 0.5 * self.gamma * steep
-            each = each + self._mismatched(critic, h[: len(real)], context, batch)
+            if context is not None and self.mismatch > 0:
+                each = each + self.mismatch * _mismatched(critic, pair, real, context, varied[:n], batch)
         return Loss(each.repeat_interleave(m), batch.weight, parts)
 
     def generator_loss(self, critic: Critic, batch: Batch, fake: Tensor, pair: Pair, noise: Noise) -> Loss:
@@ -157,28 +150,7 @@ class Balance(nn.Module):
                 with torch.no_grad():
                     real = critic(both[:n], context, seen)
                 made = critic(both[n:], context, seen)
-        # a generator that is asked as well which condition it was given makes one clear item of each: digits
-        # of one class then lie .08 times as far from each other as real ones (docs/log.md, 2026-11-22)
         return Loss(pair(real, made).repeat_interleave(critic.pack), batch.weight)
-
-    def _mismatched(self, critic: Critic, h: Tensor, context: Context | None, batch: Batch) -> Tensor | float:
-        """What a critic pays for items, by their features h (B/pack, F), under others' conditions (B/pack,).
-
-            log Σ_j exp(D(x_i, c_j) - D(x_i, c_i)),  j over i and every item whose conditions differ
-
-        Reed et al. 2016, "Generative adversarial text to image synthesis", algorithm 1, has one other
-        condition per item: without it a critic learns what looks real long before what fits. One is not
-        enough where a condition says several things: nearly every other caption is wrong by its easiest word,
-        and what is hard to see is hardly ever what decides. All others of the batch at once, as the one
-        fake they make together, leave the gradient to the nearest: Zhang et al. 2021, "Cross-modal
-        contrastive learning for text-to-image generation", equation 5; Kang and Park 2020, "ContraGAN".
-        """
-        if context is None or self.mismatch == 0:
-            return 0.0
-        own = torch.eye(len(h), dtype=torch.bool, device=h.device)
-        scores = critic.fits(h, context).masked_fill(~(_differ(batch, critic.pack) | own), -torch.inf)
-        wrong = cross_entropy(scores, torch.arange(len(h), device=h.device), reduction="none")
-        return self.mismatch * wrong
 
     def _varied(self, x: Tensor, seen: Tensor | None, noise: Noise) -> Tensor:
         """Augmented; with unseen sites as it is, because the mask would have to move along."""
@@ -201,18 +173,20 @@ class Balance(nn.Module):
         self.log_gamma.copy_(torch.where(broken > 0, self.log_gamma, moved))
 
 
-def _differ(batch: Batch, pack: int) -> Tensor:
-    """Which packs' conditions say something else than which others', (B/pack, B/pack).
+def _mismatched(
+    critic: Critic, pair: Pair, real: Tensor, context: Context, x: Tensor, batch: Batch
+) -> Tensor:
+    """What a critic has to pay for real items x (B, *form), augmented, under others' conditions (B/pack,).
 
-    Nothing given is true of every item, and equal conditions are of each other's.
+    Reed et al. 2016, "Generative adversarial text to image synthesis", algorithm 1: without them a critic
+    learns what looks real long before what fits the condition. Only what another item's condition says and
+    this item's says otherwise is wrong of it: nothing given is true of every item.
     """
-    packs = len(batch) // pack
-    differ = torch.zeros(packs, packs, dtype=torch.bool, device=batch.x.device)
+    other = torch.arange(len(x), device=x.device).roll(critic.pack)
+    wrong = torch.zeros(len(x), dtype=torch.bool, device=x.device)
     for name, value in batch.given.items():
-        rows = value.reshape(len(batch), -1).double()
-        # one number for each condition, which a picture's pixels, pair by pair, would take long to compare
-        marks = (rows * torch.cos(torch.arange(1.0, 1 + rows.shape[1], device=rows.device).double())).sum(1)
-        mark = marks.view(packs, pack).sum(1)
-        kept = batch.kept.get(name, torch.ones_like(marks, dtype=torch.bool)).view(packs, pack).all(1)
-        differ |= (mark != mark.unsqueeze(1)) & kept & kept.unsqueeze(1)
-    return differ
+        kept = batch.kept.get(name, torch.ones_like(wrong))
+        differs = (value[other] != value).reshape(len(x), -1).any(1)
+        wrong = wrong | (differs & kept & kept[other])
+    made = critic(x.detach(), context[other], batch.seen)
+    return pair(real, made) * wrong.view(-1, critic.pack).any(1)

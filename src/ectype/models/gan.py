@@ -62,8 +62,7 @@ class GAN(Model):
         augment: probability of each augmentation; default: from the size of the data.
         smoothing: weight of the divergence of a free text's vector, which the generator then reads as a draw
             around it (Zhang et al. 2017, "StackGAN", section 3.2, has 2); 0: as it is.
-        mismatch: weight of the critic's telling an item's conditions from those of the batch's others;
-            default: 1, for texts 0.1.
+        mismatch: weight of real items under another item's conditions, which the critic learns to refuse.
     """
 
     default_prior = "normal"
@@ -86,7 +85,7 @@ class GAN(Model):
         gamma: float | None = None,
         augment: float | None = None,
         smoothing: float = 0.0,
-        mismatch: float | None = None,
+        mismatch: float = 0.5,
     ) -> None:
         super().__init__()
         _check(likelihood, prior, smoothing)

@@ -72,7 +72,7 @@ class VAEGAN(Autoencoder):
         regularizer: Literal["r1r2", "r1", "gp", "none"] = "r1r2",
         gamma: float | None = None,
         augment: float | None = None,
-        mismatch: float | None = None,
+        mismatch: float = 0.5,
         phase: float = 0.3,
         adversarial_weight: float = 1.0,
         feature_weight: float = 0.5,
