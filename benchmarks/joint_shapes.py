@@ -1,6 +1,6 @@
 """Pictures and captions made together: does a sampled picture agree with its own caption?
 
-    ./dev bench joint_shapes [--seeds 1] [--minutes 15] [--again]
+    ./dev bench joint_shapes [--seeds 1] [--minutes 28] [--again]
 
 Drawn pictures, 32 x 32 RGB, with the captions of the built-in set (`ectype.data.drawing`): 20,000 of them,
 and one VAE of both. 400 pairs are sampled, and an exact judge, the renderer itself, finds the factors of each
@@ -89,7 +89,7 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--seeds", type=int, default=1)
-    parser.add_argument("--minutes", type=float, default=15.0)
+    parser.add_argument("--minutes", type=float, default=28.0)
     parser.add_argument("--again", action="store_true")
     asked = parser.parse_args()
     options = ", ".join(f"{name} {value}" for name, value in OPTIONS.items())
