@@ -17,7 +17,7 @@ from ectype.data.batch import Batch
 from ectype.errors import UsageError
 from ectype.models.adversarial import COMPARES, CRITIC, GENERATOR, gradient_penalty, slopes
 from ectype.models.augment import augment, strength
-from ectype.models.balance import TARGET, Balance
+from ectype.models.balance import TARGET, Balance, _differ
 from ectype.models.critic import FEATURES, Critic, packed
 from ectype.models.gan import GAN
 from ectype.models.lifting import lifted_shape
@@ -115,7 +115,7 @@ def test_the_generator_pays_for_real_items_only_where_its_loss_reads_them(name: 
     assert (by_r != 0).any() == (GENERATOR[name] in COMPARES)
     model, batch = game(adversary=name)
     judged: list[int] = []
-    model.critic.register_forward_hook(lambda _, inputs, __: judged.append(len(inputs[0])))
+    model.critic.encoder.register_forward_hook(lambda _, inputs, __: judged.append(len(inputs[0])))
     each = model.loss(batch, "generator", generator()).each
     assert sum(judged) == (24 if GENERATOR[name] in COMPARES else 12)
     other = model.loss(replace(batch, x=batch.x.flip(0)), "generator", generator()).each
@@ -396,13 +396,14 @@ def test_a_generator_step_raises_the_logit_of_what_it_makes(network: str, advers
 @pytest.mark.parametrize("adversary", ADVERSARIES)
 def test_a_critic_step_tells_real_from_made_better(network: str, adversary: str) -> None:
     for rate in (0.001, -0.001):
-        model, batch = game(network, adversary=adversary, regularizer="none")
+        model, batch = game(network, adversary=adversary, regularizer="none", mismatch=0.0)
         real, made = margin(model, batch)
         loss = model.loss(batch, "critic", generator(3))
         assert float(loss.parts["gap"]) == pytest.approx(real - made, abs=1e-5)
         stepped(model, "critic", loss.total, rate)
-        after = margin(model, batch)
-        assert (after[0] - after[1] - (real - made)) * rate > 0
+        # the loss and not the gap: hinge is content with pairs that are far enough apart
+        after = model.loss(batch, "critic", generator(3)).total
+        assert (loss.total - after) * rate > 0
 
 
 @pytest.mark.parametrize("network", ["mlp", "conv"])
@@ -499,13 +500,13 @@ def test_the_critic_hears_the_condition() -> None:
 
 
 def test_the_projection_alone_tells_conditions_apart() -> None:
-    """An encoder without the context, as another network may be: the logit moves by h · V c / √F."""
+    """An encoder without the context, as another network may be: the logit moves by h · V c."""
     model, batch = game()
     critic = Critic(Linear(torch.randn(42, generator=generator())), model.critic.conditioner)
     context = critic.condition(batch)
     assert context is not None and critic.projection is not None
     h = critic.features(batch.x, context)
-    wanted = (h * critic.projection(context.vector)).sum(1) / FEATURES**0.5
+    wanted = (h * critic.projection(context.vector)).sum(1)
     torch.testing.assert_close(critic(batch.x, context) - critic(batch.x), wanted, atol=1e-2, rtol=1e-4)
     assert wanted.abs().min() > 0.1
 
@@ -600,9 +601,8 @@ def test_the_critic_sees_augmented_items_of_both_sorts() -> None:
     model.critic.encoder.register_forward_hook(lambda _, given, out: seen.append(given[0].detach()))
     made = model.made(batch, generator()).detach()
     model.balance.critic_loss(model.critic, batch, made, CRITIC["relativistic"], generator())
-    both, mismatched = seen
+    (both,) = seen  # mismatched pairs are made of the features it has
     assert (both != torch.cat([batch.x, made])).flatten(1).any(1).all()
-    assert torch.equal(mismatched, both[:12])  # or the augmentation would give it away
     seen.clear()
     model.balance.generator_loss(model.critic, batch, made, GENERATOR["relativistic"], generator())
     assert (torch.cat(seen) != torch.cat([batch.x, made])).flatten(1).any(1).all()
@@ -745,17 +745,28 @@ def test_options_out_of_range_are_refused_in_one_line(options: dict[str, Any], m
 # ---- items under other items' conditions ----
 
 
-def test_a_mismatched_pair_is_another_fake_and_neighbours_with_equal_conditions_are_none() -> None:
+def mistaken(model: GAN, batch: Batch, wrong: Tensor) -> Tensor:
+    """log(1 + Σ_j exp(D(x_i, c_j) - D(x_i, c_i))) over the j that are wrong of i, written out."""
+    context = model.critic.condition(batch)
+    assert context is not None
+    own = model.critic(batch.x, context)
+    sums = torch.ones(len(batch))
+    for by in range(1, len(batch)):
+        other = torch.arange(len(batch)).roll(by)
+        gap = model.critic(batch.x, context[other]) - own
+        sums = sums + torch.where(wrong[torch.arange(len(batch)), other], gap.exp(), 0)
+    return sums.log()
+
+
+def test_mismatched_pairs_are_one_more_fake_and_equal_conditions_are_none() -> None:
     model, batch = game(gamma=0.0, mismatch=0.5)
     critic, pair = model.critic, CRITIC["relativistic"]
     made = model.made(batch, generator()).detach()
     labels = batch.given["label"]
-    assert (labels != labels.roll(1)).all()
+    wrong = labels.view(-1, 1) != labels
+    assert 0 < int(wrong.sum()) < wrong.numel() - len(labels)
     context = critic.condition(batch)
-    assert context is not None
-    real = critic(batch.x, context)
-    wrong = critic(batch.x, context[torch.arange(12).roll(1)])
-    wanted = pair(real, critic(made, context)) + 0.5 * pair(real, wrong)
+    wanted = pair(critic(batch.x, context), critic(made, context)) + 0.5 * mistaken(model, batch, wrong)
     loss = model.balance.critic_loss(critic, batch, made, pair, generator())
     torch.testing.assert_close(loss.each, wanted)
     same = replace(batch, given={"label": torch.zeros_like(labels)}, kept={})
@@ -768,15 +779,36 @@ def test_nothing_given_is_wrong_of_no_item() -> None:
     model, batch = game(gamma=0.0, mismatch=0.5)
     critic, pair = model.critic, CRITIC["relativistic"]
     made = model.made(batch, generator()).detach()
-    kept = torch.arange(12) % 3 > 0
+    kept = torch.arange(12) % 5 > 0
     some = replace(batch, kept={"label": kept})
+    labels = batch.given["label"]
+    wrong = (labels.view(-1, 1) != labels) & kept & kept.view(-1, 1)
     context = critic.condition(some)
-    assert context is not None
-    real = critic(batch.x, context)
-    wrong = pair(real, critic(batch.x, context[torch.arange(12).roll(1)])) * (kept & kept.roll(1))
-    assert 0 < int((kept & kept.roll(1)).sum()) < int(kept.sum())
+    wanted = pair(critic(batch.x, context), critic(made, context)) + 0.5 * mistaken(model, some, wrong)
     loss = model.balance.critic_loss(critic, some, made, pair, generator())
-    torch.testing.assert_close(loss.each, pair(real, critic(made, context)) + 0.5 * wrong)
+    torch.testing.assert_close(loss.each, wanted)
+    assert not mistaken(model, some, wrong)[~kept].any()
+
+
+def test_packs_of_equal_conditions_are_not_mismatched() -> None:
+    model, batch = game(gamma=0.0, mismatch=1.0, pack=2)
+    made = model.made(batch, generator()).detach()
+    pairs = replace(batch, given={"label": torch.tensor([0, 1, 1, 0] * 3)}, kept={})
+    alone, told = (
+        balance.critic_loss(model.critic, pairs, made, CRITIC["relativistic"], generator()).each
+        for balance in (game(gamma=0.0, mismatch=0.0, pack=2)[0].balance, model.balance)
+    )
+    torch.testing.assert_close(alone, told)
+
+
+@pytest.mark.parametrize("values", [torch.tensor([torch.nan, 1, 2]), torch.tensor([[3, 4], [4, 3], [3, 4]])])
+def test_marks_of_conditions_tell_them_apart(values: Tensor) -> None:
+    kept = ~values.view(3, -1).float().isnan().any(1)
+    batch = Batch(torch.zeros(3, 1), {"of": values}, {"of": kept})
+    wanted = [
+        [bool(kept[i] and kept[j] and (values[i] != values[j]).any()) for j in range(3)] for i in range(3)
+    ]
+    assert _differ(batch, 1).tolist() == wanted
 
 
 def test_the_penalty_does_not_reach_mismatched_pairs() -> None:
@@ -809,3 +841,15 @@ def test_free_text_is_read_as_a_draw_on_request_alone() -> None:
     assert bool((with_it > blurred.loss(batch, "generator", generator()).each).all())
     with pytest.raises(UsageError, match="smoothing is the weight of a loss, 0 or more, not -1"):
         ec.build("gan", data, smoothing=-1.0)
+
+
+def test_a_critic_reads_conditions_as_a_whole() -> None:
+    """What it sees in an item is the same under all of them, and only its logit knows which is given."""
+    model, batch = game()
+    context = model.critic.condition(batch)
+    assert context is not None
+    other = context[torch.arange(12).roll(1)]
+    assert torch.equal(model.critic.features(batch.x, context), model.critic.features(batch.x, other))
+    fits = model.critic.fits(model.critic.features(batch.x, context), context)
+    logits = model.critic(batch.x, context) - model.critic(batch.x)
+    torch.testing.assert_close(fits.diagonal(), logits, atol=1e-4, rtol=1e-4)

@@ -111,7 +111,7 @@ def test_a_beginning_stays_and_what_follows_is_drawn(coded: Run, writer: Run) ->
 
 
 def test_the_code_of_a_beginning_is_drawn_from_what_it_leaves_possible() -> None:
-    from ectype.jobs.prefix import CANDIDATES, chosen
+    from ectype.jobs.candidates import CANDIDATES, chosen
 
     # two codes, and the beginning is 3 times as probable under the second, which most candidates are
     log_p, log_q = torch.tensor([0.5, 0.5]).log(), torch.tensor([0.1, 0.9]).log()

@@ -184,9 +184,9 @@ def assemble(spec: Mapping[str, Any], kind: Kind, conditions: Mapping[str, Kind]
 
     def critic() -> Any:
         pack = options.get("pack", 1)
-        beside = replace(ports, aligned=pack * ports.aligned)
+        beside = replace(ports, vector=0, tokens=False, aligned=pack * ports.aligned)
         encoder = network("encoder", packed(kind.shape, pack), FEATURES, context=beside)
-        return make("critic", encoder, conditioner_for(kind, conditions))
+        return make("critic", encoder, conditioner_for(kind, conditions, attended=False))
 
     inner = _inner(family, options)
     smooth = options.get("smoothing", 0) > 0
@@ -247,16 +247,20 @@ def _asked(name: str, kind: Kind, offered: Mapping[str, object]) -> dict[str, ob
 
 
 def conditioner_for(
-    kind: Kind, conditions: Mapping[str, Kind], *, smooth: bool = False
+    kind: Kind, conditions: Mapping[str, Kind], *, smooth: bool = False, attended: bool = True
 ) -> Conditioner | None:
     """What reads the conditions for items of a kind; None without any.
 
     Arguments:
         smooth: whether free text is blurred while training.
+        attended: whether steps of texts and places of pictures are read one by one.
     """
     if not conditions:
         return None
-    readers = {name: reader(c.network, c.shape, kind.shape, CONTEXT) for name, c in conditions.items()}
+    readers = {
+        name: reader(c.network, c.shape, kind.shape, CONTEXT, attended=attended)
+        for name, c in conditions.items()
+    }
     grids = {name: found.aligned for name, found in readers.items() if isinstance(found, OnGrid)}
     free = any(c.name in ("embedded", "text") for c in conditions.values())
     return Conditioner(readers, CONTEXT, grids=grids, smooth=smooth and free)

@@ -1,6 +1,9 @@
 """What belongs to the known parts of an item: the others, drawn given these.
 
-z ~ q(z | known parts)    the others ~ p(x | z)    the known parts stay as they are
+z ~ p(z | known parts)    the others ~ p(x | z)    the known parts stay as they are
+
+The code is one of many candidates (`candidates.py`): what the encoder says of some parts alone is one normal,
+and a caption is true of pictures whose codes lie far apart.
 """
 
 from __future__ import annotations
@@ -14,6 +17,10 @@ from ectype.errors import DataError, UsageError, did_you_mean
 from ectype.jobs import outputs
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
+    from ectype.context import Context
+    from ectype.data.batch import Batch
     from ectype.data.data import Data
     from ectype.jobs.inputs import Items
     from ectype.kinds.record import Record
@@ -221,9 +228,31 @@ def _made(
         batch = replace(batch, seen=seen & record.values_of(held)).to(device_of(run))
         with evaluating(run):
             context = model.condition(batch)
-            z = model.posterior(batch.x, context, batch.seen).draw(PerItem(seed, streams))
+            z = _codes(model, batch, context, seed, streams[: len(part)])
             x = shown(model.decode(z, context), noise, noise_of_pixels(seed, streams))
         arrays = record.stored(x[: len(part)])
         for array, item in zip(arrays, data.items([i for i, _ in part]), strict=True):
             made.append({**record.unpack(array), **{name: item[name] for name in names}})
     return made
+
+
+def _codes(model: VAE, batch: Batch, context: Context | None, seed: int, streams: Sequence[int]) -> Tensor:
+    """A code (B, D) of each item, of those without a stream the last one's."""
+    import torch
+
+    from ectype.jobs.candidates import code
+    from ectype.noise import mix
+
+    z = torch.cat(
+        [
+            code(
+                model,
+                batch.x[i : i + 1],
+                None if context is None else context[i : i + 1],
+                mix(seed, stream),
+                None if batch.seen is None else batch.seen[i : i + 1],
+            )
+            for i, stream in enumerate(streams)
+        ]
+    )
+    return torch.cat([z, z[-1:].expand(len(batch) - len(z), -1)])

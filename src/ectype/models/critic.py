@@ -3,7 +3,9 @@
     x (B, *form) ─ augment ─ [pack m side by side] ─ encoder ─→ h (B/m, F) ─ head ─→ logit (B/m,)
                                                                 └─ · V c (projection of the condition)
 
-Projection: Miyato and Koyama 2018, "cGANs with projection discriminator", equation 3. Packing: Lin,
+Projection: Miyato and Koyama 2018, "cGANs with projection discriminator", equation 3. It is the only place
+where conditions meet an item, but for what lies on the picture's grid, which is read beside it: features that
+know no conditions can be held against all of a batch's at the price of one product. Packing: Lin,
 Khetan, Fanti and Oh 2018, "PacGAN", section 3: a critic that sees m items at once sees that they are
 all the same.
 """
@@ -68,7 +70,8 @@ class Critic(nn.Module):
     """Encoder, head and conditions of its own.
 
     Arguments:
-        encoder: (x, context, seen) → (B/pack, FEATURES), for the shape `packed` gives.
+        encoder: (x, context, seen) → (B/pack, FEATURES), for the shape `packed` gives; of the context it
+            reads what lies on the grid.
         conditioner: conditions to a Context, shared with no other player; or None.
         pack: items judged together; the last of a batch that make no whole pack are left out.
         spectral: divide each weight by its largest singular value.
@@ -157,10 +160,24 @@ class Critic(nn.Module):
 
     def forward(self, x: Tensor, context: Context | None = None, seen: Tensor | None = None) -> Tensor:
         """The logit of each pack, (B/pack,)."""
-        h = self.features(x, context, seen)
+        return self.judged(self.features(x, context, seen), context)
+
+    def judged(self, h: Tensor, context: Context | None = None) -> Tensor:
+        """The logit of each pack (B/pack,), from its features h (B/pack, F)."""
         with torch.autocast(h.device.type, enabled=False):
             logit: Tensor = self.head(h).squeeze(1)
-        if self.projection is not None and context is not None:
-            vector = context.grouped(self.pack).vector
-            logit = logit + (h * self.projection(vector)).sum(1).float() / FEATURES**0.5
+            if context is not None:
+                logit = logit + (h * self._projected(context)).sum(1)
         return logit
+
+    def fits(self, h: Tensor, context: Context) -> Tensor:
+        """How well each pack of features h (B/pack, F) fits each pack's conditions, (B/pack, B/pack)."""
+        with torch.autocast(h.device.type, enabled=False):
+            return h @ self._projected(context).T
+
+    def _projected(self, context: Context) -> Tensor:
+        """V c (B/pack, F)."""
+        if self.projection is None:
+            raise UsageError("this critic was built without conditions")
+        out: Tensor = self.projection(context.grouped(self.pack).vector.float())
+        return out

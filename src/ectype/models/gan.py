@@ -62,7 +62,8 @@ class GAN(Model):
         augment: probability of each augmentation; default: from the size of the data.
         smoothing: weight of the divergence of a free text's vector, which the generator then reads as a draw
             around it (Zhang et al. 2017, "StackGAN", section 3.2, has 2); 0: as it is.
-        mismatch: weight of real items under another item's conditions, which the critic learns to refuse.
+        mismatch: weight of the critic's telling an item's conditions from those of the batch's others, and of
+            the generator's being as plain about them as real items are; default: 0.5, for texts 0.1.
     """
 
     default_prior = "normal"
@@ -85,7 +86,7 @@ class GAN(Model):
         gamma: float | None = None,
         augment: float | None = None,
         smoothing: float = 0.0,
-        mismatch: float = 0.5,
+        mismatch: float | None = None,
     ) -> None:
         super().__init__()
         _check(likelihood, prior, smoothing)
@@ -144,7 +145,9 @@ class GAN(Model):
             return self.balance.critic_loss(self.critic, batch, fake, CRITIC[self.adversary], noise)
         context = self.condition(batch, noise)
         fake = self._emitted(context, len(batch), noise)
-        loss = self.balance.generator_loss(self.critic, batch, fake, GENERATOR[self.adversary], noise)
+        loss = self.balance.generator_loss(
+            self.critic, batch, fake, GENERATOR[self.adversary], noise, progress=self.progress
+        )
         if context is None or context.kl is None:
             return loss
         return replace(loss, each=loss.each + self.smoothing * context.kl[: len(loss.each)])

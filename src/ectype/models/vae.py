@@ -44,6 +44,9 @@ _LEVELS = (
     "the likelihood logistic counts every level of a pixel, for bits/dim and classify; to make pictures of "
     "conditions --likelihood normal is better"
 )
+# of the posterior's log scale at the start: codes of width 1 drown in their own noise, the decoder learns
+# to do without them, and what is hard to say is said twice as late or never (docs/log.md, 2026-11-22)
+_NARROW = 3.0
 _AGAIN = 0.25  # nats per latent dimension that are free where that did not help
 
 
@@ -53,7 +56,8 @@ class VAE(Autoencoder):
 
     Arguments:
         beta: weight of the KL; 1 is the bound on log p(x).
-        warmup: share of training over which that weight rises from 0.
+        warmup: share of training over which that weight rises from 0, with the cube of what has passed; 0.1,
+            for items of several parts 0.5.
         free_bits: nats per latent dimension (batch mean) below which the KL is not pressed further.
         samples: K; above 1 the objective is the importance-weighted bound.
         hide: share of an item's values that the encoder does not see at each training step.
@@ -65,6 +69,7 @@ class VAE(Autoencoder):
     per_latent = 2
     # further than 1e-3; 3e-3 goes further in short runs and diverges in long ones (docs/log.md, 2026-11-22)
     rates: ClassVar = {"conv": 2e-3}
+    usual: ClassVar = {"joint": {"warmup": 0.5}}
 
     def __init__(
         self,
@@ -119,6 +124,8 @@ class VAE(Autoencoder):
     def weight(self) -> float:
         """The KL's weight now: β, or its warm-up share.
 
+        It rises late: while a decoder does not draw a shape's turn yet a code of it is worth nothing, and a
+        twentieth of the KL is enough for it never to be found (docs/log.md, 2026-11-22).
         Begun anew, nothing for a fifth of what is left and then a slow rise: the decoder first learns to read
         a code (Li et al. 2019, "A surprisingly effective fix for deep latent variable modeling of text",
         section 4.1).
@@ -126,14 +133,14 @@ class VAE(Autoencoder):
         if self.anew:
             since = (self.progress - self.anew) / (1 - self.anew)
             return self.beta * min(1.0, max(0.0, (since - _ALONE) / _RISING))
-        return self.beta * min(1.0, self.progress / self.warmup) if self.warmup > 0 else self.beta
+        return self.beta * min(1.0, self.progress / self.warmup) ** 3 if self.warmup > 0 else self.beta
 
     def posterior(
         self, x: Tensor, context: Context | None = None, seen: Tensor | None = None
     ) -> NormalDistribution:
         mean, log_scale = self.encoder(x, context, seen).float().chunk(2, 1)
         # exp(-7) is far below any useful posterior width; the clamp stops overflow at the start
-        return NormalDistribution(mean, log_scale.clamp(-7, 4))
+        return NormalDistribution(mean, (log_scale - _NARROW).clamp(-7, 4))
 
     def draws(self, q: Distribution, context: Context | None, k: int, noise: Noise) -> Latents:
         if not isinstance(q, NormalDistribution):
@@ -215,6 +222,8 @@ _PULL, _LATEST = 3.0, 0.7
 def _eased(q: NormalDistribution, some: NormalDistribution) -> Tensor:
     """KL(q || some) in nats (B,), whose gradient is at most `_PULL` per dimension of an item, in the mean.
 
+    It is measured in widths of `some`, as reconstruction's is of about one nat for a width.
+
     A guess of a narrow posterior from a part may be off by many of its widths: 10^5 nats, whose gradient
     would move the encoder that both share until it reads nothing at all.
     """
@@ -225,7 +234,9 @@ def _eased(q: NormalDistribution, some: NormalDistribution) -> Tensor:
     far = some.mean.detach() - q.mean
     by_mean = far * precision
     by_scale = 1 - (torch.exp(2 * q.log_scale) + far.square()) * precision
-    steep = torch.sqrt((by_mean.square() + by_scale.square()).sum(1, keepdim=True))
+    # a bound on the pull as it is held a part that knows much, whose guess is narrow, to a fraction of it
+    widths = far.square() * precision
+    steep = torch.sqrt((widths + by_scale.square()).sum(1, keepdim=True))
     easy = (_PULL * q.mean.shape[1] ** 0.5 / steep.clamp(min=1e-12)).clamp(max=1)
     pull = ((some.mean * by_mean + some.log_scale * by_scale) * easy).sum(1)
     return kl.detach() + (pull - pull.detach())

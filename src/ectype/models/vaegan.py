@@ -72,7 +72,7 @@ class VAEGAN(Autoencoder):
         regularizer: Literal["r1r2", "r1", "gp", "none"] = "r1r2",
         gamma: float | None = None,
         augment: float | None = None,
-        mismatch: float = 0.5,
+        mismatch: float | None = None,
         phase: float = 0.3,
         adversarial_weight: float = 1.0,
         feature_weight: float = 0.5,
@@ -180,7 +180,9 @@ class VAEGAN(Autoencoder):
         far = self._features(batch, h.detach().requires_grad_())
         leaf = h_made.detach().requires_grad_()
         fake = self.likelihood(leaf).mean
-        game = self.balance.generator_loss(self.critic, batch, fake, GENERATOR[self.adversary], noise)
+        game = self.balance.generator_loss(
+            self.critic, batch, fake, GENERATOR[self.adversary], noise, progress=self.progress
+        )
         (push,) = torch.autograd.grad(game.each.sum(), leaf)
         pulled = self._share(h_made, push, length, self.adversarial_weight)
         pulled = pulled + self._share(h, far[1], length, self.feature_weight)

@@ -209,9 +209,9 @@ class Modulation(nn.Module):
         nn.init.zeros_(self.linear.weight)
         nn.init.zeros_(self.linear.bias)
 
-    def forward(self, h: Tensor, context: Context) -> Tensor:
-        """h (B, C, ...) and the context's vector to (B, C, ...)."""
-        scale, shift = self.linear(context.vector).to(h.dtype).chunk(2, 1)
+    def forward(self, h: Tensor, vector: Tensor) -> Tensor:
+        """h (B, C, ...) and a vector (B, V) to (B, C, ...)."""
+        scale, shift = self.linear(vector).to(h.dtype).chunk(2, 1)
         form = (*scale.shape, *(1 for _ in h.shape[2:]))
         return h * (1 + scale.view(form)) + shift.view(form)
 
@@ -277,4 +277,4 @@ class Entrance(nn.Module):
             return h
         if self.attention is not None:
             h = self.attention(h, context)
-        return h if self.modulation is None else self.modulation(h, context)
+        return h if self.modulation is None else self.modulation(h, context.vector)

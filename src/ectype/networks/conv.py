@@ -2,13 +2,19 @@
 
     x (C, H, W) ─ stem ─ level 0: [block] × depth ─ down ─ level 1: [block] × depth ─ … ┬ linear ─┬ + ─ out
                                                                       mean, largest of all places ┘
-    z ─ linear ─ last level: [block] × depth ─ up ─ … ─ level 0: [block] × depth ─ head ─ numbers
+    z ─ linear ─ w ┬ linear ─ last level: [block] × depth ─ up ─ … ─ level 0: [block] × depth ─ head ─ numbers
+                   └ scales and shifts the features of every block
 
 A level halves each axis that is still longer than 8 (rounding up), so no resolution is written
 anywhere; the decoder crops what rounding added. Pictures of 16 and more are read and written two by
 two pixels at a time ("space to depth"): the full-resolution layers would take most of the time.
 Blocks start as the identity and contain no normalisation (Zhang, Dauphin and Ma 2019, "Fixup
 initialization", section 3: the last layer of each residual branch starts at zero).
+
+What a latent says acts on all places at once, as the turn of a shape does wherever it lies: Karras, Laine
+and Aila 2019, "A style-based generator architecture for generative adversarial networks", section 2, whose
+mapping has eight layers; more than one learns later here. Without it a decoder that is told the factors of
+drawn shapes draws discs after 2,000 steps, with it the shapes (docs/log.md, 2026-11-22).
 """
 
 from __future__ import annotations
@@ -20,12 +26,14 @@ from typing import final
 
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import silu
 
 from ectype.context import NO_PORTS, Context, Ports
 from ectype.errors import UsageError
 from ectype.networks.blocks import (
     Entrance,
     Guide,
+    Modulation,
     Stem,
     activation_called,
     beside,
@@ -61,10 +69,19 @@ def depth_to_space(x: Tensor, size: tuple[int, int], fit: tuple[int, int]) -> Te
 
 @final
 class Block(nn.Module):
-    """x + conv(act(modulate(conv(act(x))))), (B, C, H, W) to the same."""
+    """x + conv(act(modulate(conv(act(x))))), (B, C, H, W) to the same.
+
+    Arguments:
+        style: width of a vector that scales and shifts it beside the context; 0: none.
+    """
 
     def __init__(
-        self, channels: int, entrance: Entrance, activation: Callable[[Tensor], Tensor], dropout: float
+        self,
+        channels: int,
+        entrance: Entrance,
+        activation: Callable[[Tensor], Tensor],
+        dropout: float,
+        style: int = 0,
     ) -> None:
         super().__init__()
         self.first = nn.Conv2d(channels, channels, 3, padding=1)
@@ -72,11 +89,14 @@ class Block(nn.Module):
         nn.init.zeros_(self.second.weight)
         nn.init.zeros_(self.second.bias)  # type: ignore[arg-type]
         self.entrance = entrance
+        self.style = Modulation(style, channels) if style else None
         self.activation = activation
         self.dropout = nn.Dropout2d(checked_share(dropout))
 
-    def forward(self, x: Tensor, context: Context | None) -> Tensor:
+    def forward(self, x: Tensor, context: Context | None, style: Tensor | None = None) -> Tensor:
         h = self.entrance(self.first(self.activation(x)), context)
+        if self.style is not None and style is not None:
+            h = self.style(h, style)
         h = self.second(self.dropout(self.activation(h)))
         return x + h
 
@@ -109,18 +129,19 @@ class Level(nn.Module):
         context: Ports,
         activation: str,
         dropout: float,
+        style: int = 0,
     ) -> None:
         super().__init__()
         act = activation_called(activation)
         # one block of a level attends, the others are scaled and shifted only: attention is dear on a CPU
         ports = [context, *(replace(context, tokens=False) for _ in range(depth - 1))]
         self.blocks = nn.ModuleList(
-            Block(channels, Entrance(p, channels, prod(size)), act, dropout) for p in ports
+            Block(channels, Entrance(p, channels, prod(size)), act, dropout, style) for p in ports
         )
 
-    def forward(self, h: Tensor, context: Context | None) -> Tensor:
+    def forward(self, h: Tensor, context: Context | None, style: Tensor | None = None) -> Tensor:
         for block in self.blocks:
-            h = block(h, context)
+            h = block(h, context, style)
         return h
 
 
@@ -200,7 +221,8 @@ class Encoder(nn.Module):
 class Decoder(nn.Module):
     """z (B, latent) to (B, *numbers), numbers being (channels, H, W).
 
-    Arguments: as the encoder's.
+    Arguments: as the encoder's, and
+        style: units of w; 0: z itself is laid out at the last level, and scales nothing.
     """
 
     writes = False
@@ -217,17 +239,25 @@ class Decoder(nn.Module):
         neck: int = 32,
         activation: str = "relu",
         dropout: float = 0.0,
+        style: int = 256,
     ) -> None:
         super().__init__()
         if len(numbers) != 3:
             raise UsageError(f"conv writes pictures, not items of form {tuple(numbers)}; use mlp")
+        if not 0 <= style <= 1 << 16:
+            raise UsageError(f"style is a number of units from 0 to 65536, not {style}")
         plan = _Plan(tuple(numbers[1:]), width, depth, growth, neck)
         self.size, self.sizes = (numbers[1], numbers[2]), plan.sizes
         patch = prod(-(-a // b) for a, b in zip(self.size, plan.sizes[0], strict=True))
-        self.tail = nn.Linear(latent, neck * prod(plan.sizes[-1]))
+        self.mapping = nn.Linear(latent, style) if style else None
+        self.tail = nn.Linear(style or latent, neck * prod(plan.sizes[-1]))
+        if self.mapping is not None:
+            # PyTorch's own weights would leave a tenth of a latent's variance
+            nn.init.kaiming_normal_(self.mapping.weight)
+            nn.init.kaiming_normal_(self.tail.weight, nonlinearity="linear")
         self.widen = nn.Conv2d(neck, plan.widths[-1], 1)
         self.levels = nn.ModuleList(
-            Level(w, size, depth, context, activation, dropout)
+            Level(w, size, depth, context, activation, dropout, style)
             for w, size in zip(plan.widths, plan.sizes, strict=True)
         )
         self.guides = nn.ModuleList(
@@ -243,12 +273,13 @@ class Decoder(nn.Module):
         self.activation = activation_called(activation)
 
     def forward(self, z: Tensor, context: Context | None = None) -> Tensor:
-        h = self.tail(z.flatten(1)).view(z.shape[0], -1, *self.sizes[-1])
+        w = z.flatten(1) if self.mapping is None else silu(self.mapping(z.flatten(1)))
+        h = self.tail(w).view(z.shape[0], -1, *self.sizes[-1])
         h = self.widen(h.contiguous(memory_format=torch.channels_last))
         for i in reversed(range(len(self.levels))):
             if self.guides:
                 h = self.guides[i](h, context)
-            h = self.levels[i](h, context)
+            h = self.levels[i](h, context, w)
             if i > 0:
                 h = depth_to_space(self.ups[i - 1](self.activation(h)), self.sizes[i], self.sizes[i - 1])
         h = self.head(self.activation(h))

@@ -1,8 +1,8 @@
 """Networks for items of several parts: each part has the network that suits it.
 
-    x_1 ─ encoder 1 ─┐                              ┌─ decoder 1 ─ numbers of part 1
-    x_2 ─ encoder 2 ─┼─ one row ─ layer ─→ out    z ┼─ decoder 2 ─ numbers of part 2
-    missing ─ null ──┘                              └─ …
+    x_1 ─ encoder 1 ─┐                                  ┌─ decoder 1 ─ numbers of part 1
+    x_2 ─ encoder 2 ─┼─ one row ┬ layer ┬ + ─→ out    z ┼─ decoder 2 ─ numbers of part 2
+    missing ─ null ──┘          └ linear┘               └─ …
 
 A part of which nothing is seen adds a learned vector of its own, so that one encoder reads every set of
 parts. Suzuki, Nakayama and Matsuo 2016, "Joint multimodal learning with deep generative models", section
@@ -93,6 +93,8 @@ class Encoder(nn.Module):
         self.activation = activation_called(activation)
         self.layer = nn.Linear(half * len(shape.parts), joined)
         self.head = nn.Linear(joined, out)
+        # through the layer alone the turn of a drawn shape is not found in 4,000 steps, beside this in 2,000
+        self.straight = nn.Linear(half * len(shape.parts), out, bias=False)
 
     def forward(self, x: Tensor, context: Context | None = None, seen: Tensor | None = None) -> Tensor:
         pieces = self.shape.split(x)
@@ -110,8 +112,9 @@ class Encoder(nn.Module):
                 there = mask.bool().reshape(len(x), -1).any(1, keepdim=True)
                 row = row + torch.where(there, 0.0, null).to(row.dtype)
             rows.append(row)
-        h = self.activation(self.layer(self.activation(torch.cat(rows, 1))))
-        out: Tensor = self.head(h)
+        found = torch.cat(rows, 1)
+        h = self.activation(self.layer(self.activation(found)))
+        out: Tensor = self.head(h) + self.straight(found)
         return out
 
 

@@ -50,12 +50,13 @@ def ports_of(conditions: Sequence[tuple[str, Shape]], output: Shape, width: int)
     )
 
 
-def reader(network: str, shape: Shape, output: Shape, width: int) -> nn.Module:
+def reader(network: str, shape: Shape, output: Shape, width: int, *, attended: bool = True) -> nn.Module:
     """What reads a condition of this shape for items of the output's shape.
 
     Arguments:
         network: the condition's kind's.
         width: C, of vectors and tokens.
+        attended: whether its steps or places are, one by one; a critic reads conditions as a whole.
     """
     options = _NARROW if network == "conv" else {}
     encoder: nn.Module = find("networks", network).Encoder(shape, width, **options)
@@ -64,6 +65,8 @@ def reader(network: str, shape: Shape, output: Shape, width: int) -> nn.Module:
             part.fill.requires_grad_(False)
     if isinstance(shape, Grid) and _picture(shape) and isinstance(output, Grid) and _picture(output):
         return OnGrid(encoder, shape, (output.size[0], output.size[1]))
+    if not attended:
+        return encoder
     if isinstance(encoder, recurrent.Encoder):
         return InTokens(encoder, width)
     return InPlaces(encoder, width) if isinstance(encoder, conv.Encoder) else encoder
