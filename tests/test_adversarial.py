@@ -113,7 +113,7 @@ def test_the_generator_pays_for_real_items_only_where_its_loss_reads_them(name: 
     r = R.clone().requires_grad_()
     (by_r,) = torch.autograd.grad(GENERATOR[name](r, F).sum() + 0 * r.sum(), r)
     assert (by_r != 0).any() == (GENERATOR[name] in COMPARES)
-    model, batch = game(adversary=name)
+    model, batch = game(adversary=name, mismatch=0.0)
     judged: list[int] = []
     model.critic.encoder.register_forward_hook(lambda _, inputs, __: judged.append(len(inputs[0])))
     each = model.loss(batch, "generator", generator()).each
@@ -821,9 +821,30 @@ def test_the_penalty_does_not_reach_mismatched_pairs() -> None:
     torch.testing.assert_close(loss.parts["penalty"], penalty)
 
 
+@pytest.mark.parametrize("adversary", ADVERSARIES)
+def test_a_generator_is_asked_to_fit_as_well_as_real_items_from_a_third_of_the_run(adversary: str) -> None:
+    each = {}
+    for contrast in (0.0, 0.5):
+        model, batch = game(adversary=adversary, contrast=contrast)
+        for progress in (0.3, 0.4):
+            model.progress = progress
+            each[contrast, progress] = model.loss(batch, "generator", generator()).each
+    assert torch.equal(each[0.0, 0.3], each[0.0, 0.4])
+    torch.testing.assert_close(each[0.0, 0.3], each[0.5, 0.3])
+    more = each[0.5, 0.4] - each[0.5, 0.3]
+    made, real = model.made(batch, generator()).detach(), batch.x
+    labels = batch.given["label"]
+    wrong = labels.view(-1, 1) != labels
+    less = [mistaken(model, replace(batch, x=x), wrong) for x in (made, real)]
+    torch.testing.assert_close(more, 0.5 * (less[0] - less[1]).clamp(min=0), atol=1e-4, rtol=1e-4)
+    assert bool((more > 0).any())
+
+
 def test_a_negative_mismatch_is_refused() -> None:
     with pytest.raises(UsageError, match="mismatch is the weight of a loss, 0 or more, not -1"):
         game(mismatch=-1.0)
+    with pytest.raises(UsageError, match="contrast is the weight of a loss, 0 or more, not -2"):
+        game(contrast=-2.0)
 
 
 def test_free_text_is_read_as_a_draw_on_request_alone() -> None:

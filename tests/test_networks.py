@@ -75,7 +75,7 @@ def test_an_item_does_not_depend_on_its_neighbours(name: str) -> None:
     x, z, c = torch.rand(5, 1, 17, 30), torch.randn(5, 6), context(5, 17, 30)
     one = c[2:3]
     assert torch.allclose(encoder(x, c)[2:3], encoder(x[2:3], one), atol=1e-5)
-    assert torch.allclose(decoder(z, c)[2:3], decoder(z[2:3], one), atol=1e-5)
+    assert torch.allclose(decoder(z, c)[2:3], decoder(z[2:3], one), atol=1e-4, rtol=1e-4)
 
 
 @pytest.mark.parametrize("name", PICTURES)
@@ -236,10 +236,10 @@ def test_hard_and_soft_tokens_enter_by_the_same_door() -> None:
 def test_modulation_is_scale_and_shift() -> None:
     modulation = Modulation(WIDTH, 2)
     h, c = torch.randn(3, 2, 4, 5), context(3)
-    assert torch.equal(modulation(h, c), h)
+    assert torch.equal(modulation(h, c.vector), h)
     modulation.linear.bias.data = torch.tensor([1.0, -1.0, 0.5, 3.0])
     expected = torch.stack([2 * h[:, 0] + 0.5, torch.full_like(h[:, 1], 3.0)], 1)
-    assert torch.allclose(modulation(h, c), expected)
+    assert torch.allclose(modulation(h, c.vector), expected)
 
 
 @pytest.mark.parametrize("name", PICTURES)

@@ -336,11 +336,11 @@ def test_a_part_completes_the_other_and_stays_as_it_is(tmp_path: Path) -> None:
     rows = (np.stack([6 * sides - 3, 3 - 6 * sides], 1) + random.normal(size=(300, 2))).astype(np.float32)
     data = read((rows, {"side": ["right" if side else "left" for side in sides]}), joint="side")
     run = trained(data, 800, prior="normal", hidden=(32,), joined=64)
-    made = complete(run, known={"side": "right"}, draws=16, seed=3)
-    assert [one["side"] for one in made] == ["right"] * 16
+    made = complete(run, known={"side": "right"}, draws=64, seed=3)
+    assert [one["side"] for one in made] == ["right"] * 64
     assert same(made[1], complete(run, known={"side": "right"}, draws=2, seed=3)[1])
-    assert np.mean([one["vector"][0] > 0 for one in made]) > 0.8
-    assert np.mean([one["vector"][0] < 0 for one in complete(run, known={"side": "left"}, draws=16)]) > 0.8
+    assert np.mean([one["vector"][0] > 0 for one in made]) > 0.75
+    assert np.mean([one["vector"][0] < 0 for one in complete(run, known={"side": "left"}, draws=64)]) > 0.75
     for place, side in (([3, -3], "right"), ([-3, 3], "left")):
         answers = complete(run, known={"vector": place}, draws=16)  # type: ignore[dict-item]
         assert np.mean([one["side"] == side for one in answers]) > 0.8

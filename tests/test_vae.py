@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
@@ -23,7 +24,7 @@ from ectype.likelihoods.normal import Normal, NormalDistribution, normal_kl
 from ectype.likelihoods.point import PointDistribution
 from ectype.models import Loss
 from ectype.models.ae import AE
-from ectype.models.vae import VAE
+from ectype.models.vae import _NARROW, VAE
 from ectype.noise import PerItem
 from ectype.priors.fitted import Fitted
 from ectype.priors.mixture import Mixture
@@ -47,7 +48,7 @@ class Encoding(nn.Module):
 
     def forward(self, x: Tensor, context: Context | None = None, seen: Tensor | None = None) -> Tensor:
         mean = (x - self.b) @ self.w / S**2 / self.precision
-        log_scale = (-0.5 * self.precision.log()).expand_as(mean)
+        log_scale = (_NARROW - 0.5 * self.precision.log()).expand_as(mean)
         return torch.cat([mean + self.shift, log_scale + self.widen], 1)
 
 
@@ -240,7 +241,21 @@ def test_the_weight_rises_over_the_warm_up() -> None:
             loss.each, loss.parts["distortion"] + model.weight * loss.parts["kl"], atol=1e-4
         )
         weights.append(model.weight)
-    assert weights == [0.0, 1.0, 2.0, 2.0]
+    assert weights == [0.0, 0.25, 2.0, 2.0]  # a half of it is an eighth of the weight
+
+
+def test_items_of_several_parts_are_warmed_up_for_longer() -> None:
+    rows = np.random.default_rng(0).normal(size=(40, 2)).astype(np.float32)
+    pairs = read((rows, {"side": ["left", "right"] * 20}), joint="side")
+    assert build("vae", pairs).warmup == 0.5 and build("vae", read(rows)).warmup == 0.1  # type: ignore[attr-defined]
+    assert build("vae", pairs, warmup=0.2).warmup == 0.2  # type: ignore[attr-defined]
+
+
+def test_a_posterior_starts_narrow() -> None:
+    rows = np.random.default_rng(0).normal(size=(40, 6)).astype(np.float32)
+    model = build("vae", read(rows))
+    q = model.posterior(read(rows).batch(torch.arange(40)).x)  # type: ignore[operator]
+    assert 0.01 < float(q.log_scale.exp().mean()) < 0.2  # type: ignore[attr-defined]
 
 
 @pytest.mark.parametrize("estimated", [False, True])

@@ -1,8 +1,8 @@
 """What keeps the two players level: penalties, augmentation, and the controller of γ.
 
-    critic      adversary(r, f) + γ/2 (|∇D(x)|² + |∇D(x̂)|²) + m · mismatched(x)
+    critic      adversary(r, f) + γ/2 (|∇D(x)|² + |∇D(x̂)|²) + m · mistaken(x)
 
-Under conditions a critic also tells which of a batch's conditions an item has been given (`_mismatched`).
+Under conditions a critic also tells which of a batch's conditions an item has been given (`_mistaken`).
 The controller: P(r > f), how often the critic ranks a pair rightly, is 1/2 when it is blind and 1 when
 it has won. γ moves so that it stays near a target between the two:
 
@@ -52,7 +52,6 @@ _GAMMA: dict[type[Shape], tuple[float, float, float]] = {
     Tokens: (1e-8, 0.2, 2.0),
 }
 """γ at least, at the start and at most, per value of an item."""
-_ASKED = 1 / 3  # of a run, after which a generator is asked whether what it makes fits
 
 
 @final
@@ -141,24 +140,24 @@ class Balance(nn.Module):
                     steep = real_ones + made_ones if self.regularizer == "r1r2" else real_ones
                 parts |= {"penalty": steep.mean().detach() / m, "gamma": self.gamma}
                 each = each + 0.5 * self.gamma * steep
-            each = each + self._mismatched(critic, h[: len(real)], context, batch)
+            if context is not None and self.mismatch > 0:
+                each = each + self.mismatch * _mistaken(critic, h[: len(real)], context, batch)
         return Loss(each.repeat_interleave(m), batch.weight, parts)
 
     def generator_loss(
-        self, critic: Critic, batch: Batch, fake: Tensor, pair: Pair, noise: Noise, *, progress: float = 0.0
+        self, critic: Critic, batch: Batch, fake: Tensor, pair: Pair, noise: Noise, *, contrast: float = 0.0
     ) -> Loss:
         """What the generator has to make small for items as the critic reads them; it gets no gradient.
 
-        From a third of the run on (`progress`) an item also has to fit its condition as well as the real one
-        beside it does, and no better: a generator that is asked from the start, or without this bound, makes
-        one clear item of each condition (docs/log.md, 2026-11-22).
+        Arguments:
+            contrast: weight of fitting its conditions, among all of the batch, as well as the real item beside
+                it does, and no better.
         """
         batch = lifted(critic.whole(batch), self.shape)
         n, seen, fake = len(batch), batch.seen, fake[: len(batch)]
         with critic.held():
             context = critic.condition(batch)
-            asked = context is not None and self.mismatch > 0 and progress >= _ASKED
-            if pair not in COMPARES and not asked:  # a pass of the critic over the real items for nothing
+            if pair not in COMPARES and contrast == 0:  # a pass of the critic over the real items for nothing
                 made = critic(self._varied(fake, seen, noise), context, seen)
                 each = pair(made.detach(), made)
             else:
@@ -168,29 +167,10 @@ class Balance(nn.Module):
                     real = critic.features(both[:n], context, seen)
                 made = critic.features(both[n:], context, seen)
                 each = pair(critic.judged(real, context), critic.judged(made, context))
-                if asked:
-                    less = [self._mismatched(critic, h, context, batch) for h in (made, real)]
-                    each = each + relu(less[0] - less[1])
+                if context is not None and contrast > 0:
+                    less = [_mistaken(critic, h, context, batch) for h in (made, real)]
+                    each = each + contrast * relu(less[0] - less[1])
         return Loss(each.repeat_interleave(critic.pack), batch.weight)
-
-    def _mismatched(self, critic: Critic, h: Tensor, context: Context | None, batch: Batch) -> Tensor:
-        """What a critic pays for items, by their features h (B/pack, F), under others' conditions (B/pack,).
-
-            log Σ_j exp(D(x_i, c_j) - D(x_i, c_i)),  j over i and every item whose conditions differ
-
-        Reed et al. 2016, "Generative adversarial text to image synthesis", algorithm 1, has one other
-        condition per item: without it a critic learns what looks real long before what fits. One is not
-        enough where a condition says several things: nearly every other caption is wrong by its easiest word,
-        and what is hard to see is hardly ever what decides. All others of the batch at once, as the one
-        fake they make together, leave the gradient to the nearest: Zhang et al. 2021, "Cross-modal
-        contrastive learning for text-to-image generation", equation 5; Kang and Park 2020, "ContraGAN".
-        """
-        if context is None or self.mismatch == 0:
-            return h.new_zeros(len(h))
-        own = torch.eye(len(h), dtype=torch.bool, device=h.device)
-        scores = critic.fits(h, context).masked_fill(~(_differ(batch, critic.pack) | own), -torch.inf)
-        wrong = cross_entropy(scores, torch.arange(len(h), device=h.device), reduction="none")
-        return self.mismatch * wrong
 
     def _varied(self, x: Tensor, seen: Tensor | None, noise: Noise) -> Tensor:
         """Augmented; with unseen sites as it is, because the mask would have to move along."""
@@ -211,6 +191,23 @@ class Balance(nn.Module):
         low, high = self.bounds[0], self.log_gamma.clamp(min=self.bounds[1])
         moved = (self.log_gamma + move).clamp(min=low).minimum(high)
         self.log_gamma.copy_(torch.where(broken > 0, self.log_gamma, moved))
+
+
+def _mistaken(critic: Critic, h: Tensor, context: Context, batch: Batch) -> Tensor:
+    """How little items, by their features h (B/pack, F), fit their own conditions among others' (B/pack,).
+
+        log Σ_j exp(D(x_i, c_j) - D(x_i, c_i)),  j over i and every item whose conditions differ
+
+    Reed et al. 2016, "Generative adversarial text to image synthesis", algorithm 1, has one other condition
+    per item: without it a critic learns what looks real long before what fits. One is not enough where a
+    condition says several things: nearly every other caption is wrong by its easiest word, and what is hard
+    to see is hardly ever what decides. All others of the batch at once, as the one fake they make together,
+    leave the gradient to the nearest: Zhang et al. 2021, "Cross-modal contrastive learning for text-to-image
+    generation", equation 5; Kang and Park 2020, "ContraGAN".
+    """
+    own = torch.eye(len(h), dtype=torch.bool, device=h.device)
+    scores = critic.fits(h, context).masked_fill(~(_differ(batch, critic.pack) | own), -torch.inf)
+    return cross_entropy(scores, torch.arange(len(h), device=h.device), reduction="none")
 
 
 def _differ(batch: Batch, pack: int) -> Tensor:

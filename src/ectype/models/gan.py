@@ -44,6 +44,9 @@ _OF_TEXTS = (
 _VECTORS = {"hidden": (128,) * 5, "waves": 6}
 # 1e-3 and 2e-3 are less far in the same time (docs/log.md, 2026-11-21)
 _PICTURES_RATE = 3e-3
+_SETTLED = (
+    1 / 3
+)  # of a run: asked earlier, a generator makes one clear item of each condition and stays there
 
 
 @final
@@ -62,8 +65,11 @@ class GAN(Model):
         augment: probability of each augmentation; default: from the size of the data.
         smoothing: weight of the divergence of a free text's vector, which the generator then reads as a draw
             around it (Zhang et al. 2017, "StackGAN", section 3.2, has 2); 0: as it is.
-        mismatch: weight of the critic's telling an item's conditions from those of the batch's others, and of
-            the generator's being as plain about them as real items are; default: 0.5, for texts 0.1.
+        mismatch: weight of the critic's telling an item's conditions from those of the batch's others;
+            default: 0.5, for texts 0.1.
+        contrast: weight of the generator's being asked the same, from a third of the run on, until it fits its
+            conditions as well as real items do; for captions that say several things 0.5. It costs diversity
+            where conditions say little.
     """
 
     default_prior = "normal"
@@ -87,9 +93,10 @@ class GAN(Model):
         augment: float | None = None,
         smoothing: float = 0.0,
         mismatch: float | None = None,
+        contrast: float = 0.0,
     ) -> None:
         super().__init__()
-        _check(likelihood, prior, smoothing)
+        _check(likelihood, prior, smoothing, contrast)
         self.critic = critic
         self.decoder = decoder
         self.likelihood = likelihood
@@ -102,6 +109,7 @@ class GAN(Model):
             self.remark = _OF_TEXTS
         self.adversary = adversary
         self.smoothing = smoothing
+        self.contrast = contrast
         self.balance = Balance(
             likelihood.shape, regularizer=regularizer, gamma=gamma, augment=augment, mismatch=mismatch
         )
@@ -145,9 +153,9 @@ class GAN(Model):
             return self.balance.critic_loss(self.critic, batch, fake, CRITIC[self.adversary], noise)
         context = self.condition(batch, noise)
         fake = self._emitted(context, len(batch), noise)
-        loss = self.balance.generator_loss(
-            self.critic, batch, fake, GENERATOR[self.adversary], noise, progress=self.progress
-        )
+        contrast = self.contrast if self.progress >= _SETTLED else 0.0
+        game = GENERATOR[self.adversary]
+        loss = self.balance.generator_loss(self.critic, batch, fake, game, noise, contrast=contrast)
         if context is None or context.kl is None:
             return loss
         return replace(loss, each=loss.each + self.smoothing * context.kl[: len(loss.each)])
@@ -168,7 +176,7 @@ class GAN(Model):
             self.balance.follow(loss.parts["accuracy"], len(loss.each), broken)
 
 
-def _check(likelihood: Likelihood, prior: Prior, smoothing: float) -> None:
+def _check(likelihood: Likelihood, prior: Prior, smoothing: float, contrast: float) -> None:
     """Raises UsageError for parts and options that make no GAN."""
     if likelihood.density:
         raise UsageError(
@@ -176,8 +184,9 @@ def _check(likelihood: Likelihood, prior: Prior, smoothing: float) -> None:
         )
     if not isinstance(prior, StandardNormal):
         raise UsageError("a gan draws its latent from the prior normal, and has no codes to fit another to")
-    if not 0 <= smoothing < math.inf:
-        raise UsageError(f"smoothing is the weight of a loss, 0 or more, not {smoothing}")
+    for name, weight in (("smoothing", smoothing), ("contrast", contrast)):
+        if not 0 <= weight < math.inf:
+            raise UsageError(f"{name} is the weight of a loss, 0 or more, not {weight}")
 
 
 def _no_posterior(x: Tensor, context: Context | None) -> Distribution:

@@ -180,9 +180,7 @@ class VAEGAN(Autoencoder):
         far = self._features(batch, h.detach().requires_grad_())
         leaf = h_made.detach().requires_grad_()
         fake = self.likelihood(leaf).mean
-        game = self.balance.generator_loss(
-            self.critic, batch, fake, GENERATOR[self.adversary], noise, progress=self.progress
-        )
+        game = self.balance.generator_loss(self.critic, batch, fake, GENERATOR[self.adversary], noise)
         (push,) = torch.autograd.grad(game.each.sum(), leaf)
         pulled = self._share(h_made, push, length, self.adversarial_weight)
         pulled = pulled + self._share(h, far[1], length, self.feature_weight)
