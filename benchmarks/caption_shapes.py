@@ -9,7 +9,9 @@ set. 400 captions of the other combinations are given, one picture made of each,
 renderer itself, finds the factors of what was made. All of the four words have to be right. Beside: the
 same for combinations that were seen, and for real pictures, which is what the judge can see; and at the
 temperature at which most of those that were seen are right, with how far two pictures of one caption then
-lie from each other, as a share of what they do at 1.
+lie from each other, as a share of what they do at 1. Beside that: diversity, how far two pictures of one
+caption lie from each other as a share of what real ones do, over 20 captions of circles (which do not say by
+how much they are turned, and so have many pictures each in the training data).
 """
 
 from __future__ import annotations
@@ -106,6 +108,17 @@ def spread(model: Model, data: Data, captions: list[str], temperature: float) ->
     return float(torch.stack([torch.pdist(of) for of in x]).mean())
 
 
+def diversity(model: Model, data: Data, pictures: Array, captions: list[str]) -> float:
+    """Mean distance of two made pictures of one caption, in that of two real ones, over 20 captions."""
+    of: dict[str, list[int]] = {}
+    for i, caption in enumerate(captions):
+        of.setdefault(caption, []).append(i)
+    many = [caption for caption, places in of.items() if len(places) >= 10][:20]
+    real = torch.stack([torch.from_numpy(pictures[of[c][:10]]).float().view(10, -1) for c in many])
+    apart = float(torch.stack([torch.pdist(each) for each in real]).mean())
+    return spread(model, data, many, 1.0) / apart
+
+
 def measured(family: str, seed: int, asked: argparse.Namespace, options: dict[str, Any]) -> dict[str, Any]:
     """Train one model and judge what it makes of captions."""
     torch.set_num_threads(1)
@@ -121,6 +134,7 @@ def measured(family: str, seed: int, asked: argparse.Namespace, options: dict[st
     return {
         **right(made(model, data, unseen, seed), unseen),
         "seen": seen[1.0],
+        "diversity": round(diversity(model, data, pictures, captions), 3),
         "cold": {
             "temperature": cold,
             "seen": seen[cold],

@@ -150,8 +150,8 @@ class Balance(nn.Module):
         """What the generator has to make small for items as the critic reads them; it gets no gradient.
 
         Arguments:
-            contrast: weight of fitting its conditions, among all of the batch, as well as the real item beside
-                it does, and no better.
+            contrast: weight of fitting its conditions, among all of the batch, as well as the real item
+                beside it does, and no better.
         """
         batch = lifted(critic.whole(batch), self.shape)
         n, seen, fake = len(batch), batch.seen, fake[: len(batch)]

@@ -67,9 +67,9 @@ class GAN(Model):
             around it (Zhang et al. 2017, "StackGAN", section 3.2, has 2); 0: as it is.
         mismatch: weight of the critic's telling an item's conditions from those of the batch's others;
             default: 0.5, for texts 0.1.
-        contrast: weight of the generator's being asked the same, from a third of the run on, until it fits its
-            conditions as well as real items do; for captions that say several things 0.5. It costs diversity
-            where conditions say little.
+        contrast: weight of the generator's being asked the same, from a third of the run on, until it fits
+            its conditions as well as real items do; for captions that say several things 0.5. It costs
+            diversity where conditions say little.
     """
 
     default_prior = "normal"
