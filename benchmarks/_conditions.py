@@ -59,6 +59,12 @@ def _colder(group: list[Line]) -> str:
     )
 
 
+def _diverse(group: list[Line]) -> str:
+    """How far made pictures of one caption lie apart, where that was measured."""
+    found = [line["figures"]["diversity"] for line in group if "diversity" in line["figures"]]
+    return f"; diversity {spread(found, 2)} of real pictures' of one caption" if found else ""
+
+
 def caption_rows(lines: list[Line]) -> Iterator[Row]:
     """Drawn shapes made of a caption, as the renderer finds them."""
     goals = {"vae": "≥ 95 %", "gan": "≥ 90 %"}
@@ -68,8 +74,8 @@ def caption_rows(lines: list[Line]) -> Iterator[Row]:
             f"captioned shapes, {family}, captions in {unit}{how}, {len(group)} seed(s): all words right",
             goals.get(str(family), "") + " on combinations never seen",
             f"**{percent(values(group, 'all'))}**; {percent(values(group, 'seen'))} of combinations "
-            f"that were seen, {percent(values(group, 'real'))} of real pictures{_colder(group)}; "
-            f"{minutes(group)}",
+            f"that were seen, {percent(values(group, 'real'))} of real pictures"
+            f"{_diverse(group)}{_colder(group)}; {minutes(group)}",
         )
 
 
