@@ -325,3 +325,19 @@ def test_a_convolution_to_one_pixel_is_the_same_convolution(size: Any, options: 
     for net in (plain, ours):
         net(x).square().sum().backward()
     torch.testing.assert_close(ours.weight.grad, plain.weight.grad)
+
+
+def test_a_latent_scales_what_a_decoder_of_pictures_draws() -> None:
+    """With `style` what a latent says acts on all places at once; without it on the first features only."""
+    z = torch.randn(3, 6, generator=torch.Generator().manual_seed(0))
+    decoder = awake(find("networks", "conv").Decoder(6, (1, 12, 12), **SMALL["conv"]))
+    plain = awake(find("networks", "conv").Decoder(6, (1, 12, 12), style=0, **SMALL["conv"]))
+    out = decoder(z)
+    out.square().sum().backward()
+    parts = dict(decoder.named_parameters())
+    scaled = [name for name in parts if ".style." in name]
+    assert scaled and all(parts[name].grad is not None and bool(parts[name].grad.any()) for name in scaled)
+    assert not any("style" in name or "mapping" in name for name, _ in plain.named_parameters())
+    assert out.shape == plain(z).shape == (3, 1, 12, 12)
+    with pytest.raises(UsageError, match="style is a number of units from 0 to 65536, not -1"):
+        find("networks", "conv").Decoder(6, (1, 12, 12), style=-1)

@@ -128,6 +128,7 @@ class Level(nn.Module):
         depth: int,
         context: Ports,
         activation: str,
+        *,
         dropout: float,
         style: int = 0,
     ) -> None:
@@ -180,7 +181,7 @@ class Encoder(nn.Module):
         self.read = Stem(shape)
         self.stem = nn.Conv2d((shape.channels + context.aligned) * patch, plan.widths[0], 3, padding=1)
         self.levels = nn.ModuleList(
-            Level(w, size, depth, context, activation, dropout)
+            Level(w, size, depth, context, activation, dropout=dropout)
             for w, size in zip(plan.widths, plan.sizes, strict=True)
         )
         self.downs = nn.ModuleList(
@@ -218,6 +219,27 @@ class Encoder(nn.Module):
 
 
 @final
+class Start(nn.Module):
+    """z (B, latent) to the features of the smallest level (B, *form) and to w (B, style) for all blocks."""
+
+    def __init__(self, latent: int, style: int, form: tuple[int, int, int]) -> None:
+        super().__init__()
+        if not 0 <= style <= 1 << 16:
+            raise UsageError(f"style is a number of units from 0 to 65536, not {style}")
+        self.form = form
+        self.mapping = nn.Linear(latent, style) if style else None
+        self.tail = nn.Linear(style or latent, prod(form))
+        if self.mapping is not None:
+            # PyTorch's own weights would leave a tenth of a latent's variance
+            nn.init.kaiming_normal_(self.mapping.weight)
+            nn.init.kaiming_normal_(self.tail.weight, nonlinearity="linear")
+
+    def forward(self, z: Tensor) -> tuple[Tensor, Tensor | None]:
+        w = None if self.mapping is None else silu(self.mapping(z))
+        return self.tail(z if w is None else w).view(len(z), *self.form), w
+
+
+@final
 class Decoder(nn.Module):
     """z (B, latent) to (B, *numbers), numbers being (channels, H, W).
 
@@ -244,20 +266,13 @@ class Decoder(nn.Module):
         super().__init__()
         if len(numbers) != 3:
             raise UsageError(f"conv writes pictures, not items of form {tuple(numbers)}; use mlp")
-        if not 0 <= style <= 1 << 16:
-            raise UsageError(f"style is a number of units from 0 to 65536, not {style}")
         plan = _Plan(tuple(numbers[1:]), width, depth, growth, neck)
         self.size, self.sizes = (numbers[1], numbers[2]), plan.sizes
         patch = prod(-(-a // b) for a, b in zip(self.size, plan.sizes[0], strict=True))
-        self.mapping = nn.Linear(latent, style) if style else None
-        self.tail = nn.Linear(style or latent, neck * prod(plan.sizes[-1]))
-        if self.mapping is not None:
-            # PyTorch's own weights would leave a tenth of a latent's variance
-            nn.init.kaiming_normal_(self.mapping.weight)
-            nn.init.kaiming_normal_(self.tail.weight, nonlinearity="linear")
+        self.start = Start(latent, style, (neck, *plan.sizes[-1]))
         self.widen = nn.Conv2d(neck, plan.widths[-1], 1)
         self.levels = nn.ModuleList(
-            Level(w, size, depth, context, activation, dropout, style)
+            Level(w, size, depth, context, activation, dropout=dropout, style=style)
             for w, size in zip(plan.widths, plan.sizes, strict=True)
         )
         self.guides = nn.ModuleList(
@@ -273,8 +288,7 @@ class Decoder(nn.Module):
         self.activation = activation_called(activation)
 
     def forward(self, z: Tensor, context: Context | None = None) -> Tensor:
-        w = z.flatten(1) if self.mapping is None else silu(self.mapping(z.flatten(1)))
-        h = self.tail(w).view(z.shape[0], -1, *self.sizes[-1])
+        h, w = self.start(z.flatten(1))
         h = self.widen(h.contiguous(memory_format=torch.channels_last))
         for i in reversed(range(len(self.levels))):
             if self.guides:
