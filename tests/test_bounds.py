@@ -17,7 +17,7 @@ from ectype.errors import DataError, UsageError
 from ectype.likelihoods.normal import Normal
 from ectype.metrics import bounds as room
 from ectype.metrics.bounds import bounds
-from ectype.models.vae import VAE
+from ectype.models.vae import _NARROW, VAE
 from ectype.priors.mixture import Mixture
 from ectype.priors.normal import StandardNormal
 from ectype.shapes import Row
@@ -44,7 +44,7 @@ class Encoding(nn.Module):
         mean = x @ self.w / S**2 / self.precision
         if context is not None:
             mean = mean + 0.1 * context.vector
-        log_scale = (-0.5 * self.precision.log()).expand_as(mean)
+        log_scale = (_NARROW - 0.5 * self.precision.log()).expand_as(mean)
         return torch.cat([mean + self.shift, log_scale + self.widen], 1)
 
 

@@ -21,7 +21,7 @@ from ectype.metrics.fidelity import fidelity, mse, psnr, ssim, window_of
 from ectype.metrics.reading import reading
 from ectype.models import Autoencoder
 from ectype.models.ae import AE
-from ectype.models.vae import VAE
+from ectype.models.vae import _NARROW, VAE
 from ectype.priors.fitted import Fitted
 from ectype.priors.mixture import VampPrior
 from ectype.priors.normal import StandardNormal
@@ -181,7 +181,7 @@ class Reading(nn.Module):
 
     def forward(self, x: Tensor, context: object = None, seen: object = None) -> Tensor:
         mean = torch.stack([x[:, 0], torch.zeros(len(x))], 1)
-        log_scale = torch.tensor([-1.0, 0.0]).expand(len(x), 2)
+        log_scale = torch.tensor([-1.0, 0.0]).expand(len(x), 2) + _NARROW
         return torch.cat([mean, log_scale], 1) if self.per_latent == 2 else mean
 
 

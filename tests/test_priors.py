@@ -18,7 +18,7 @@ from ectype.hardware import computing
 from ectype.likelihoods import Distribution
 from ectype.likelihoods.normal import Normal, NormalDistribution
 from ectype.models.ae import AE
-from ectype.models.vae import VAE
+from ectype.models.vae import _NARROW, VAE
 from ectype.networks.mlp import Decoder, Encoder
 from ectype.noise import PerItem
 from ectype.priors import Prior
@@ -398,7 +398,7 @@ def test_a_fitted_prior_of_a_vae_knows_how_wide_the_posteriors_are() -> None:
         """q(z | x) = N(x / 100, 1): far wider than the means are apart."""
 
         def forward(self, x: torch.Tensor, context: object = None, seen: object = None) -> torch.Tensor:
-            return torch.cat([x / 100, torch.zeros_like(x)], 1)
+            return torch.cat([x / 100, torch.full_like(x, _NARROW)], 1)
 
     shape = Row((1, 1))
     model = VAE(Reader(), nn.Identity(), Normal(shape), Fitted(2, shape, components=4))

@@ -148,7 +148,7 @@ def test_a_vae_of_texts_saves_and_edits(lines: Path, tmp_path: Path) -> None:
 def test_a_vanilla_vae_of_texts_is_found_collapsed(lines: Path) -> None:
     data = read(lines)
     model = build("vae", data, units=16, free_bits=0.0, warmup=0.0, skip=0.0, prior="normal", beta=4.0)
-    *_, last = fit(model, data, steps=150, batch=32, rate=3e-3, threads=1)
+    *_, last = fit(model, data, steps=400, batch=32, rate=3e-3, threads=1)
     assert [event["kind"] for event in last.events] == ["collapse"]
     assert last.events[0]["kl"] < 0.1
 
