@@ -37,6 +37,8 @@ OPTIONS: dict[str, Any] = {
     "latent": 24,
     "complete": 0.3,
     "likelihood": "normal",
+    "warmup": 0.3,
+    "layers": 10,
 }
 RATE, COLD = 2e-3, 0.6
 BATCH = 50
