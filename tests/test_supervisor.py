@@ -107,6 +107,13 @@ def exploding_free() -> float:
     return float(run.judge(run.average) or 0)
 
 
+@pytest.fixture
+def wide(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Posteriors that start as wide as the prior, whose latents fall silent within a few steps."""
+    monkeypatch.setattr("ectype.models.vae._NARROW", 0.0)
+
+
+@pytest.mark.usefixtures("wide")
 def test_a_latent_that_says_nothing_is_an_event_and_nothing_is_undone() -> None:
     run = injection.session(0, 300, "vae", "digits", network="mlp", hidden=(32,), prior="normal", beta=50.0)
     while not run.finished:
@@ -125,6 +132,7 @@ def silenced(chosen: bool, steps: int = 300) -> Session:
     return run
 
 
+@pytest.mark.usefixtures("wide")
 def test_a_latent_that_says_nothing_is_learned_anew() -> None:
     run = silenced(chosen=False)
     began = []
@@ -143,6 +151,7 @@ def test_a_latent_that_says_nothing_is_learned_anew() -> None:
     assert run.progress.best_step > first["step"]
 
 
+@pytest.mark.usefixtures("wide")
 def test_a_latent_that_falls_silent_again_has_free_bits() -> None:
     run = silenced(chosen=False, steps=600)
     run.supervisor.now.begun, run.supervisor.now.anew = 1, 0.05  # the first time did not help
@@ -170,6 +179,7 @@ def test_the_kl_weighs_nothing_at_first_where_training_began_anew() -> None:
     assert weights == pytest.approx([0, 0, 0, 25, 50, 50])
 
 
+@pytest.mark.usefixtures("wide")
 def test_a_run_that_began_anew_is_resumed_bit_for_bit(tmp_path: Path) -> None:
     whole, half = silenced(chosen=False), silenced(chosen=False)
     while not whole.finished:

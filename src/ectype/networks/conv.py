@@ -241,10 +241,10 @@ class Start(nn.Module):
 
 @final
 class Decoder(nn.Module):
-    """z (B, latent) to (B, *numbers), numbers being (channels, H, W).
+    """z (B, latent) to (B, *numbers), numbers being (channels, H, W); other arguments as the encoder's.
 
-    Arguments: as the encoder's, and
-        style: units of w; 0: z itself is laid out at the last level, and scales nothing.
+    Arguments:
+        style: units of what a picture's latent becomes to scale all features of its decoder; 0: none.
     """
 
     writes = False
