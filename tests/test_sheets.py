@@ -91,3 +91,17 @@ def test_a_kind_reads_back_what_it_shows(name: str) -> None:
     kind = data.given[name].kind
     assert isinstance(kind, Vector | Image)
     np.testing.assert_allclose(kind.pack(raw), data.given[name].stored[0].numpy())
+
+
+@pytest.mark.parametrize("way", ["known", "low", "outline"])
+def test_conditions_made_of_the_item_itself_stand_beside_what_is_made_of_them(way: str) -> None:
+    """A report of such a run had no page once: their stored form is empty."""
+    from ectype.data.reading import read as reading
+
+    data = reading("digits", given=way)
+    run = run_of(data)
+    picture = given_of(run, data, 0)[way]
+    assert isinstance(picture, Pillow.Image)
+    assert np.array_equal(np.asarray(picture), np.asarray(given_of(run, data, 0)[way]))
+    rows = by_item(run, data)
+    assert rows and all(sheet.width > 0 for _, sheet in rows)

@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Any
 from PIL import Image as Pillow
 
 from ectype.kinds.attributes import Attributes
+from ectype.kinds.derived import Derived
 from ectype.kinds.label import Label
+from ectype.noise import PerItem
 
 if TYPE_CHECKING:
     from ectype.data.data import Data
@@ -73,8 +75,13 @@ def given_of(run: Run, data: Data, number: int) -> dict[str, Any]:
     """The raw conditions that one item has."""
     found = {}
     for name, condition in data.given.items():
-        if name in run.conditions and bool(condition.present[number]):
-            found[name] = condition.kind.unpack(condition.stored[number].numpy())
+        if not (name in run.conditions and bool(condition.present[number])):
+            continue
+        stored = condition.stored[number].numpy()
+        if isinstance(condition.kind, Derived):  # which is made of the item whenever it is asked for
+            batch = data.batch([number], PerItem(0, [number]))
+            stored = condition.kind.stored(batch.given[name])[0]
+        found[name] = condition.kind.unpack(stored)
     return found
 
 
