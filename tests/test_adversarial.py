@@ -113,7 +113,7 @@ def test_the_generator_pays_for_real_items_only_where_its_loss_reads_them(name: 
     r = R.clone().requires_grad_()
     (by_r,) = torch.autograd.grad(GENERATOR[name](r, F).sum() + 0 * r.sum(), r)
     assert (by_r != 0).any() == (GENERATOR[name] in COMPARES)
-    model, batch = game(adversary=name, mismatch=0.0)
+    model, batch = game(adversary=name)
     judged: list[int] = []
     model.critic.encoder.register_forward_hook(lambda _, inputs, __: judged.append(len(inputs[0])))
     each = model.loss(batch, "generator", generator()).each

@@ -330,7 +330,17 @@ def test_what_a_guess_from_a_part_is_off_by_pulls_gently(far: float, factor: flo
         torch.testing.assert_close(_eased(of, NormalDistribution(mean, scale)), plain.detach())
 
 
-def test_a_part_completes_the_other_and_stays_as_it_is(tmp_path: Path) -> None:
+def test_a_narrow_guess_that_is_nearly_right_is_pulled_in_full() -> None:
+    width = 0.02
+    of = NormalDistribution(torch.zeros(5, 4), torch.full((5, 4), width).log())
+    mean = torch.full((5, 4), width).requires_grad_()
+    guess = NormalDistribution(mean, of.log_scale)
+    (plain,) = torch.autograd.grad(normal_kl(of, guess).sum(), mean)
+    torch.testing.assert_close(torch.autograd.grad(_eased(of, guess).sum(), mean)[0], plain)
+    assert bool((plain.norm(dim=1) > _PULL * 4**0.5).all()), "or a bound on the pull itself would pass"
+
+
+def test_a_part_completes_the_other_and_stays_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
     random = np.random.default_rng(0)
     sides = random.integers(0, 2, 300)
     rows = (np.stack([6 * sides - 3, 3 - 6 * sides], 1) + random.normal(size=(300, 2))).astype(np.float32)
@@ -345,6 +355,13 @@ def test_a_part_completes_the_other_and_stays_as_it_is(tmp_path: Path) -> None:
         answers = complete(run, known={"vector": place}, draws=16)  # type: ignore[dict-item]
         assert np.mean([one["side"] == side for one in answers]) > 0.8
         assert answers[0]["vector"].tolist() == place
+    # a guess that says nothing: what is known chooses among the candidates
+    nothing = NormalDistribution(torch.zeros(1, run.model.latent), torch.zeros(1, run.model.latent))
+    monkeypatch.setattr(VAE, "posterior", lambda *_: nothing)
+    for known in ({"side": "right"}, {"side": "left"}):
+        blind = complete(run, known=known, draws=64)
+        assert np.mean([(one["vector"][0] > 0) == (known["side"] == "right") for one in blind]) > 0.75
+    monkeypatch.undo()
     own = complete(run, data, known=["vector"], draws=2, count=3, split="all")  # type: ignore[arg-type]
     assert len(own) == 6 and (own[0]["vector"] == data.items([0])[0]["vector"]).all()
 

@@ -222,10 +222,9 @@ _PULL, _LATEST = 3.0, 0.7
 def _eased(q: NormalDistribution, some: NormalDistribution) -> Tensor:
     """KL(q || some) in nats (B,), whose gradient is at most `_PULL` per dimension of an item, in the mean.
 
-    It is measured in widths of `some`, as reconstruction's is of about one nat for a width.
-
     A guess of a narrow posterior from a part may be off by many of its widths: 10^5 nats, whose gradient
-    would move the encoder that both share until it reads nothing at all.
+    would move the encoder that both share until it reads nothing at all. The bound is on the pull for a move
+    by one width of `some`, which is what a nat or so of reconstruction is lost by.
     """
     kl = normal_kl(q, some).sum(1)
     if not torch.is_grad_enabled():
