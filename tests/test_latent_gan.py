@@ -17,7 +17,7 @@ from ectype.errors import DataError, UsageError
 from ectype.metrics.bounds import bounds
 from ectype.metrics.space import energy
 from ectype.models import Autoencoder, Model
-from ectype.models.codes import game_of
+from ectype.models.codes import learner_of
 from ectype.priors.generated import Generated
 from ectype.shapes import Row
 from ectype.training.loop import fit
@@ -97,7 +97,7 @@ def test_its_game_moves_the_generator_and_nothing_else(family: str, given: str |
 
 def test_a_game_owns_the_generator_and_its_critic() -> None:
     prior = Generated(3, SHAPE, context=5)
-    game = game_of(prior, 100)
+    game = learner_of(prior, 100)
     own = {id(p) for p in prior.parameters()}
     assert own < {id(p) for p in game.player("generator")}
     assert not own & {id(p) for p in game.player("critic")}

@@ -1,11 +1,13 @@
-"""A latent GAN's game: the codes of an autoencoder as data, and a GAN of them.
+"""A prior's own part of a run: the codes of an autoencoder as data, and what learns them.
 
     codes z (N, D), whitened ─┐
-                              ├─ critic     every loss, penalty and controller is the GAN's (gan.py)
+                              ├─ critic     a latent GAN: loss, penalty and controller are the GAN's (gan.py)
     ε ─ prior's generator ────┘
 
-Nothing of the autoencoder is in the game: its weights cannot move. Conditions enter as the vectors that its
-own conditioner makes of them, those of dropped ones too, so that guidance has what it needs.
+    posteriors q(z | x, c) (N, 2D) ─ z ─ prior's density      a flow: density.py
+
+Nothing of the autoencoder is in it: its weights cannot move. Conditions enter as the vectors that its own
+conditioner makes of them, those of dropped ones too, so that guidance has what it needs.
 """
 
 from __future__ import annotations
@@ -21,19 +23,39 @@ from ectype.data.data import Condition, Data
 from ectype.data.store import Resident
 from ectype.kinds.vector import Vector
 from ectype.likelihoods.point import Point
-from ectype.models import Autoencoder
+from ectype.models import Autoencoder, Model
 from ectype.models.critic import FEATURES, Critic
+from ectype.models.density import Density
 from ectype.models.gan import GAN
-from ectype.models.settling import codes_of
+from ectype.models.settling import codes_of, drawn, moments
 from ectype.networks.mlp import Encoder
-from ectype.priors.generated import HIDDEN, Generated
+from ectype.priors import Prior
+from ectype.priors.flow import Flow
+from ectype.priors.generated import HIDDEN, Generated, Generator
 from ectype.priors.normal import StandardNormal
 
 _CONTEXT = "context"
 
 
-def game_of(prior: Generated, items: int) -> GAN:
-    """A GAN whose generator is the prior's own; its critic is new.
+def moving(prior: Prior) -> nn.Module:
+    """What of a prior its own part of a run moves."""
+    if isinstance(prior, Generated):
+        return prior.generator
+    if isinstance(prior, Flow):
+        return prior.couplings
+    raise TypeError(f"{type(prior).__name__} has no part of a run of its own")
+
+
+def draw_from(prior: Prior, learner: Model) -> None:
+    """Let the prior draw from what a learner of its codes, or an average of it, has learned."""
+    if isinstance(prior, Generated) and isinstance(learner, GAN) and isinstance(learner.decoder, Generator):
+        prior.generator = learner.decoder
+    if isinstance(prior, Flow) and isinstance(learner.prior, Flow):
+        prior.couplings = learner.prior.couplings
+
+
+def learner_of(prior: Prior, items: int) -> GAN | Density:
+    """What moves a prior: a GAN whose generator is the prior's own, or its density.
 
     Arguments:
         items: how many codes there are to learn from.
@@ -43,6 +65,8 @@ def game_of(prior: Generated, items: int) -> GAN:
     def conditioner() -> Conditioner | None:
         return Conditioner({_CONTEXT: nn.Identity()}, width) if width else None
 
+    if not isinstance(prior, Generated):
+        return Density(prior, conditioner())
     encoder = Encoder(shape, FEATURES, context=Ports(vector=width), hidden=HIDDEN, activation="silu")
     critic = Critic(encoder, conditioner())
     noise = StandardNormal(prior.latent, shape)
@@ -51,17 +75,20 @@ def game_of(prior: Generated, items: int) -> GAN:
     return game.to(prior.get_buffer("mean").device)
 
 
-def data_of(model: Autoencoder, prior: Generated, train: Iterable[Batch], select: Iterable[Batch]) -> Data:
-    """Whitened codes of items as rows, under their condition vectors where there are conditions."""
-    codes, vectors = codes_of(model, train, drawn=True)
-    held, others = codes_of(model, select, drawn=True)
+def data_of(model: Autoencoder, prior: Prior, train: Iterable[Batch], select: Iterable[Batch]) -> Data:
+    """What a prior learns of items, as rows, under their condition vectors where there are conditions."""
+    of = drawn if isinstance(prior, Generated) else moments
+    codes, vectors = codes_of(model, train, of)
+    held, others = codes_of(model, select, of)
     at = torch.arange(len(codes) + len(held))
     splits = {"train": at[: len(codes)], "select": at[len(codes) :], "test": at[:0], "all": at}
     given = {}
     if vectors is not None:
         told = vectors if others is None else torch.cat([vectors, others])
         given[_CONTEXT] = Condition(_numbers(prior.context), told, torch.ones(len(at), dtype=torch.bool))
-    return Data(_numbers(prior.latent), Resident(prior.whitened(torch.cat([codes, held]))), splits, given)
+    rows = torch.cat([codes, held]) if len(held) else codes
+    rows = prior.whitened(rows) if isinstance(prior, Generated) else rows
+    return Data(_numbers(rows.shape[1]), Resident(rows), splits, given)
 
 
 def _numbers(count: int) -> Vector:

@@ -2,31 +2,52 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 import torch
 from torch import Tensor
 
 from ectype.data.batch import Batch
+from ectype.likelihoods import Distribution
+from ectype.likelihoods.normal import NormalDistribution
 from ectype.models import Autoencoder
+from ectype.noise import Noise
+
+
+def means(q: Distribution, noise: Noise) -> Tensor:
+    """The means (B, D) of posteriors."""
+    return q.mean
+
+
+def drawn(q: Distribution, noise: Noise) -> Tensor:
+    """One draw (B, D) of each posterior."""
+    return q.draw(noise)
+
+
+def moments(q: Distribution, noise: Noise) -> Tensor:
+    """Means and log widths (B, 2D) of normal posteriors."""
+    if not isinstance(q, NormalDistribution):
+        raise TypeError(f"a posterior of a mean and a width is normal, not {type(q).__name__}")
+    return torch.cat([q.mean, q.log_scale], 1)
 
 
 @torch.no_grad()
 def codes_of(
-    model: Autoencoder, batches: Iterable[Batch], *, drawn: bool = False
+    model: Autoencoder,
+    batches: Iterable[Batch],
+    of: Callable[[Distribution, Noise], Tensor] = means,
 ) -> tuple[Tensor, Tensor | None]:
     """Codes (N, D) and the context vectors (N, C) they belong to.
 
     Arguments:
-        drawn: one draw of q(z | x, c) per item, the same every time, instead of its mean.
+        of: what is taken of q(z | x, c): means, drawn (the same every time) or moments (N, 2D).
     """
     codes, vectors = [], []
     noise = None
     for batch in batches:
         noise = noise or torch.Generator(batch.x.device).manual_seed(0)
         context = model.condition(batch)
-        q = model.posterior(batch.x, context, batch.seen)
-        codes.append((q.draw(noise) if drawn else q.mean).float().cpu())
+        codes.append(of(model.posterior(batch.x, context, batch.seen), noise).float().cpu())
         if context is not None:
             vectors.append(context.vector.float().cpu())
     if not codes:
@@ -40,6 +61,6 @@ def fit_prior(model: Autoencoder, train: Iterable[Batch], select: Iterable[Batch
     Draws, not means: the prior that fits a VAE is the mean of its posteriors, widths included. One
     fitted to the means alone is far too narrow, and the KL against it enormous.
     """
-    codes, vectors = codes_of(model, train, drawn=True)
-    held_out, _ = codes_of(model, select, drawn=True)
+    codes, vectors = codes_of(model, train, drawn)
+    held_out, _ = codes_of(model, select, drawn)
     model.prior.fit(codes, held_out, vectors)

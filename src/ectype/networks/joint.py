@@ -93,7 +93,7 @@ class Encoder(nn.Module):
         self.activation = activation_called(activation)
         self.layer = nn.Linear(half * len(shape.parts), joined)
         self.head = nn.Linear(joined, out)
-        # through the layer alone the turns of drawn shapes were not found in 4,000 steps (docs/log.md, 2026-11-22)
+        # through the layer alone turns of shapes were not found in 4,000 steps (docs/log.md, 2026-11-22)
         self.straight = nn.Linear(half * len(shape.parts), out, bias=False)
 
     def forward(self, x: Tensor, context: Context | None = None, seen: Tensor | None = None) -> Tensor:

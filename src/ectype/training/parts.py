@@ -1,6 +1,6 @@
-"""The parts of a training, one after the other: the model, then the game of a prior that has its own.
+"""The parts of a training, one after the other: the model, then its prior where that has a part of its own.
 
-    model ── settle ──→ codes of the train split ── the prior's game ──→ a model that is drawn from
+    model ── settle ──→ codes of the train split ── the prior's part ──→ a model that is drawn from
 
 Each part is a `Session` of the same loop, with its own length, players, average, judge and supervisor. The
 state is that of the part that is under way; the second part's holds the first one's weights too.
@@ -21,10 +21,9 @@ from ectype.data.batch import Batch
 from ectype.data.data import Data
 from ectype.hardware import channels_last, choose_precision
 from ectype.models import Autoencoder, Model
-from ectype.models.codes import data_of, game_of
-from ectype.models.gan import GAN
+from ectype.models.codes import data_of, draw_from, learner_of, moving
+from ectype.models.density import BATCH, Density
 from ectype.noise import mix
-from ectype.priors.generated import Generated
 from ectype.training.session import Session
 from ectype.training.state import Progress, load_state, restore
 from ectype.training.step import Settings, Step
@@ -100,7 +99,7 @@ def following(part: Part) -> Part | None:
         return None
     session = part.session
     progress = replace(session.progress, supervisor=session.supervisor.state())
-    found = _game(session.model, session.data, session.settings, session.device, progress)
+    found = _fitting(session.model, session.data, session.settings, session.device, progress)
     found.session.begin(**progress.rest)
     told = asdict(progress)
     told["supervisor"] = {"now": {"events": session.supervisor.now.events}}
@@ -119,32 +118,28 @@ def resumed(session: Session, path: Path) -> Part:
     if settings.threads is not None:  # sums are of another order with another number, also those of codes
         torch.set_num_threads(settings.threads)
     restore(_still(model), {k: v for k, v in saved.items() if k.startswith("whole/")}, path)
-    found = _game(model, session.data, settings, session.device, past)
+    found = _fitting(model, session.data, settings, session.device, past)
     found.session.resume(path)
     return _drawing(found)
 
 
 def _drawing(part: Part) -> Part:
-    """The part, its model's prior drawing from the averaged generator."""
-    average = part.session.average
-    if isinstance(average, GAN):
-        part.model.prior.generator = average.decoder
+    """The part, its model's prior drawing from the average of what learns."""
+    draw_from(part.model.prior, part.session.average)
     return part
 
 
 def _still(model: Model) -> dict[str, Tensor]:
-    """What the game of a model's prior does not move, by name: all but the generator."""
-    prior = model.prior
-    moving = prior.generator.parameters() if isinstance(prior, Generated) else ()
-    places = {p.data_ptr() for p in moving}
+    """What the prior's own part does not move, by name."""
+    places = {p.data_ptr() for p in moving(model.prior).parameters()}
     return {f"whole/{k}": v for k, v in model.state_dict().items() if v.data_ptr() not in places}
 
 
-def _game(model: Model, data: Data, settings: Settings, device: torch.device, past: Progress) -> Part:
-    """The game of a trained model's prior, not begun."""
+def _fitting(model: Model, data: Data, settings: Settings, device: torch.device, past: Progress) -> Part:
+    """The part of a trained model's prior, not begun."""
     prior = model.prior
-    if not isinstance(model, Autoencoder) or not isinstance(prior, Generated):
-        raise TypeError(f"{type(prior).__name__} has no game of its own")
+    if not isinstance(model, Autoencoder):
+        raise TypeError(f"{type(model).__name__} has no codes that a prior could learn")
     channels_last(model)
     model.eval()
 
@@ -156,9 +151,11 @@ def _game(model: Model, data: Data, settings: Settings, device: torch.device, pa
     codes = data_of(model, prior, batches("train"), batches("select"))
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(mix(settings.seed, 12))
-        game = game_of(prior, len(codes.splits["train"]))
+        learner = learner_of(prior, len(codes.splits["train"]))
     precision = choose_precision("auto", device, codes.kind.shape)
-    chosen = replace(settings, rate=game.default_rate, drop=0.0, patience=0, precision=precision)
-    session = Session(game, codes, chosen, device)
+    chosen = replace(settings, rate=learner.default_rate, drop=0.0, patience=0, precision=precision)
+    if isinstance(learner, Density):
+        chosen = replace(chosen, batch=max(chosen.batch, BATCH))
+    session = Session(learner, codes, chosen, device)
     session.beside = _still(model)
     return Part(session, copy.deepcopy(model), past)
