@@ -36,7 +36,7 @@ class Density(Model):
         conditioner: of the conditions that the rows have, or None.
     """
 
-    default_rate = 3e-3
+    default_rate = 5e-3
 
     def __init__(self, prior: Prior, conditioner: Conditioner | None = None) -> None:
         super().__init__()

@@ -1,11 +1,13 @@
 """A prior bent by learned invertible layers: affine couplings over a standard normal.
 
-    z = (a, b) → (b · exp s(a, c) + t(a, c), a)      log p(z) = log N(f(z); 0, 1) + sum of the s
+    z W = (a, b) → (b · exp s(a, c) + t(a, c), a)
+    log p(z) = log N(f(z); 0, 1) + sum of the s + sum of log |det W|
 
-Each layer moves one half of the numbers by an amount that the other half decides, so it is inverted
-exactly and its Jacobian is triangular. Dinh, Sohl-Dickstein and Bengio 2017, "Density estimation
-using Real NVP", equations 4 to 6. As a prior: Chen et al. 2017, "Variational lossy autoencoder",
-section 3.2.
+Each layer mixes the numbers and moves one half of them by an amount that the other half decides, so it is
+inverted exactly and its Jacobian is triangular but for W. Dinh, Sohl-Dickstein and Bengio 2017, "Density
+estimation using Real NVP", equations 4 to 6; W, a rotation at the start, is learned as in Kingma and Dhariwal
+2018, "Glow: Generative flow with invertible 1x1 convolutions", equation 9. As a prior: Chen et al. 2017,
+"Variational lossy autoencoder", section 3.2.
 
 The codes change as long as the encoder learns, and a flow follows slowly: of drawn shapes with captions it
 was 8 nats behind at the end (docs/log.md, 2026-11-22). With a share of the run of its own, the last one, it
@@ -34,10 +36,14 @@ _REACH = 2.0  # largest |log scale| of one layer: a layer that could explode wou
 
 @final
 class Coupling(nn.Module):
-    """Shift and log scale of one half (B, D - D//2) as decided by the other half (B, D//2)."""
+    """W (D, D), and shift and log scale of one half (B, D - D//2) as decided by the other half (B, D//2)."""
 
-    def __init__(self, reads: int, moves: int, context: int, units: int) -> None:
+    turn: Tensor
+
+    def __init__(self, latent: int, context: int, units: int) -> None:
         super().__init__()
+        reads, moves = latent // 2, latent - latent // 2
+        self.turn = nn.Parameter(nn.init.orthogonal_(torch.empty(latent, latent)))
         self.first = nn.Linear(reads + context, units)
         self.second = nn.Linear(units, units)
         self.last = nn.Linear(units, 2 * moves)
@@ -58,7 +64,7 @@ class FlowDistribution(Distribution):
     joint = True
 
     def __init__(self, couplings: nn.ModuleList, n: int, latent: int, vector: Tensor | None) -> None:
-        self.couplings = couplings
+        self.couplings = [layer for layer in couplings if isinstance(layer, Coupling)]
         self.n = n
         self.latent = latent
         self.vector = vector
@@ -72,10 +78,11 @@ class FlowDistribution(Distribution):
         with exact(x.device):
             z, volume, vector = x.float(), x.new_zeros(len(x)).float(), self._vector(len(x))
             for coupling in self.couplings:
+                z = z @ coupling.turn
                 still, moved = z[:, : self.latent // 2], z[:, self.latent // 2 :]
                 shift, log_scale = coupling(still, vector)
                 z = torch.cat([moved * torch.exp(log_scale) + shift, still], 1)
-                volume = volume + log_scale.sum(1)
+                volume = volume + log_scale.sum(1) + torch.linalg.slogdet(coupling.turn)[1]
             zero = torch.zeros_like(z)
             return NormalDistribution(zero, zero).log_prob(z).sum(1) + volume
 
@@ -88,6 +95,7 @@ class FlowDistribution(Distribution):
                 moved, still = z[:, :split], z[:, split:]
                 shift, log_scale = coupling(still, vector)
                 z = torch.cat([still, (moved - shift) * torch.exp(-log_scale)], 1)
+                z = z @ torch.linalg.inv(coupling.turn)
             return z
 
     def draw(self, noise: Noise = None) -> Tensor:
@@ -135,8 +143,7 @@ class Flow(Prior):
                 f"share is the part of the run in which the prior learns by itself, below 1, not {share}"
             )
         self.share = share
-        half, rest = latent // 2, latent - latent // 2
-        self.couplings = nn.ModuleList(Coupling(half, rest, context, units) for _ in range(layers))
+        self.couplings = nn.ModuleList(Coupling(latent, context, units) for _ in range(layers))
 
     def forward(self, n: int, context: Context | None, posterior: Posterior) -> FlowDistribution:
         vector = None if context is None else context.vector.float()
