@@ -100,4 +100,4 @@ def test_a_colder_draw_stays_where_a_bent_prior_is() -> None:
             torch.nn.init.normal_(coupling.last.weight)
         bent = flow(200, None, lambda *_: None)
         e = normal((200, 2), PerItem(0, range(200)))
-        torch.testing.assert_close(bent.draw(PerItem(0, range(200), temperature=0.5)), bent.inverse(0.5 * e))
+        torch.testing.assert_close(bent.draw(PerItem(0, range(200), temperature=0.5)), bent.of_noise(0.5 * e))

@@ -66,13 +66,13 @@ def per_latent(p: Distribution, z: Tensor) -> Tensor:
 def test_flow_inverse_and_jacobian(latent: int, given: Context | None) -> None:
     prior = awake(Flow(latent, SHAPE, context=C if given else 0, layers=5, units=16), 0.15)
     p, e = prior(4, given, nobody), torch.randn(4, latent)
-    z = p.inverse(e)
+    z = p.of_noise(e)
     standard = NormalDistribution(torch.zeros(4, latent), torch.zeros(4, latent)).log_prob(e).sum(1)
     bent = 0.0
     for i in range(4):
         alone = prior(1, item(given, i), nobody)
         jacobian = torch.autograd.functional.jacobian(
-            lambda row, q=alone: q.inverse(row.view(1, -1))[0], e[i]
+            lambda row, q=alone: q.of_noise(row.view(1, -1))[0], e[i]
         )
         volume = torch.linalg.slogdet(jacobian)[1]
         assert abs(float(p.log_prob(z)[i].detach()) - float(standard[i] - volume)) < 2e-3
@@ -89,7 +89,7 @@ def test_flow_moves_every_dimension_and_starts_as_the_normal(latent: int) -> Non
         fresh(6, None, nobody).log_prob(z), NormalDistribution(zero, zero).log_prob(z).sum(1)
     )
     # the layers only turn at the start: a draw is as long as its noise
-    torch.testing.assert_close(fresh(6, None, nobody).inverse(z).norm(dim=1), z.norm(dim=1))
+    torch.testing.assert_close(fresh(6, None, nobody).of_noise(z).norm(dim=1), z.norm(dim=1))
     p = awake(fresh)(6, None, nobody)
     density = p.log_prob(z.requires_grad_())
     (gradient,) = torch.autograd.grad(density.sum(), z)

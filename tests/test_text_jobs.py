@@ -110,19 +110,6 @@ def test_a_beginning_stays_and_what_follows_is_drawn(coded: Run, writer: Run) ->
     assert right[0] > right[1]
 
 
-def test_the_code_of_a_beginning_is_drawn_from_what_it_leaves_possible() -> None:
-    from ectype.jobs.candidates import CANDIDATES, chosen
-
-    # two codes, and the beginning is 3 times as probable under the second, which most candidates are
-    log_p, log_q = torch.tensor([0.5, 0.5]).log(), torch.tensor([0.1, 0.9]).log()
-    said = torch.tensor([0.2, 0.6]).log()
-    stream = torch.Generator().manual_seed(0)
-    mixed = (log_p.exp() + log_q.exp()) / 2
-    which = torch.multinomial(mixed, CANDIDATES * 400, replacement=True, generator=stream).split(CANDIDATES)
-    share = torch.stack([at[chosen(said[at], log_p[at], log_q[at], stream)].double() for at in which]).mean()
-    assert float(share) == pytest.approx(0.75, abs=0.06)
-
-
 def test_what_cannot_be_begun_is_refused(coded: Run) -> None:
     with pytest.raises(UsageError, match="the characters 'Q' were in no text"):
         complete(coded, prefix="Q")

@@ -1,73 +1,174 @@
-"""Codes of items of which only some is known: one of many candidates, drawn by its weight.
+"""Codes of items of which only some is known: many candidates that move towards what fits.
 
     p(x' | x_S, c) = E[p(x' | z, c)],  z ~ p(z | x_S, c) ∝ p(z | c) p(x_S | z, c)      x_S what is known
 
 What an encoder says of a part is one normal, which the codes that fit it seldom are, and a draw from the
-prior may have nothing to do with it. Both are candidates, half and half, and one of them is drawn with the
-weight p(x_S | z) p(z) / (p(z) / 2 + q(z | x_S) / 2): sampling importance resampling (Rubin 1988, "Using the
-SIR algorithm to simulate posterior distributions") with a defensive mixture (Hesterberg 1995, "Weighted
-average importance sampling and defensive mixture distributions"). Where codes have no density, all
-candidates are the prior's; a model without a latent needs none.
+prior may have nothing to do with it. The candidates are of both, half and half, which has the density
+g(z) = p(z) / 2 + q(z | x_S) / 2, and they go from there to what is wanted by way of
+
+    g(z)^(1 - b) (p(z) p(x_S | z))^b      b from 0 to 1
+
+At each b they are drawn anew by their weight, and then each is moved a few times: sequential Monte Carlo (Del
+Moral, Doucet and Jasra 2006, "Sequential Monte Carlo samplers"), b so far on that half of them count
+(Jasra et al. 2011, "Inference for Lévy-driven stochastic volatility models via adaptive sequential Monte
+Carlo"). A move is one of the normal numbers e that a code is made of, e' = sqrt(1 - s²) e + s ξ, which leaves
+them normal, however thin a surface the prior makes of them (Cotter, Roberts, Stuart and White 2013, "MCMC
+methods for functions").
+
+Where codes have no density, all candidates are the prior's; where they are not made of normal numbers, they
+are weighed once and not moved; a model without a latent needs none.
 """
 
 from __future__ import annotations
 
+import math
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
-from ectype.noise import mix
+from ectype.noise import mix, normal
 
 if TYPE_CHECKING:
     from ectype.context import Context
+    from ectype.likelihoods import Distribution
     from ectype.models import Model
 
 CANDIDATES = 128
-"""Codes among which that of each draw is chosen."""
+_MOVES = 8  # after each weighing; 3 had 50 of 100 drawn shapes as their captions say, 8 70 (docs/log.md)
+_WEIGHINGS = 32  # at most
+_LEAST = 0.01  # the shortest move, in widths of the normal; the longest forgets all
 _CODES = 4  # mixed into the seed, so that codes and symbols do not share their noise
 
 
-def code(model: Model, x: Tensor, context: Context | None, seed: int, seen: Tensor | None = None) -> Tensor:
-    """One draw (1, D) from p(z | what is known, c), for one item x (1, *form) and its context.
+@dataclass(frozen=True)
+class Candidates:
+    """K codes with what they are weighed by.
 
     Arguments:
-        seed: of this draw.
+        z: (K, D).
+        e: the normal numbers they are made of (K, D), or None.
+        said: log p(what is known | z), (K,) nats.
+        ahead: log g(z) / p(z), (K,) nats.
+    """
+
+    z: Tensor
+    e: Tensor | None
+    said: Tensor
+    ahead: Tensor
+
+    def at(self, which: Tensor) -> Candidates:
+        """Those with these numbers."""
+        e = None if self.e is None else self.e[which]
+        return Candidates(self.z[which], e, self.said[which], self.ahead[which])
+
+    def or_where(self, taken: Tensor, others: Candidates) -> Candidates:
+        """Those of `others` where they are taken (K,)."""
+        rows = taken.unsqueeze(1)
+        e = None if self.e is None or others.e is None else torch.where(rows, others.e, self.e)
+        return Candidates(
+            torch.where(rows, others.z, self.z),
+            e,
+            torch.where(taken, others.said, self.said),
+            torch.where(taken, others.ahead, self.ahead),
+        )
+
+
+class Search:
+    """What is known of one item x (1, *form), and how well codes fit it.
+
+    Arguments:
         seen: which sites of x are known, as p(x | z) has them (1, sites); all of them by default.
     """
-    from ectype.models import Autoencoder, Latents
 
-    p = model.latents(1, context)
-    if not model.coded:
-        return p.mean
-    stream = torch.Generator(x.device).manual_seed(mix(seed, _CODES))
-    many = CANDIDATES
-    log_p = log_q = torch.zeros(many, device=x.device)
-    if isinstance(model, Autoencoder) and model.bounded:
-        q = model.posterior(x, context, seen)
-        guessed = model.draws(q, context, many // 2, stream).z
-        z = torch.cat([_prior(model, context, many - many // 2, stream), guessed])
-        known = Latents(z, q, p)
-        log_p, log_q = known.log_p, known.log_q
-    else:
-        z = _prior(model, context, many, stream)
-    many_contexts = None if context is None else context.repeat(many)
-    said = model.decode(z, many_contexts).log_prob(x.expand(many, *x.shape[1:]))
-    if seen is not None:
-        said = torch.where(seen, said, 0.0)
-    return z[chosen(said.flatten(1).sum(1), log_p, log_q, stream)]
+    def __init__(self, model: Model, x: Tensor, context: Context | None, seen: Tensor | None) -> None:
+        from ectype.models import Autoencoder
+
+        self.model = model
+        self.x = x.expand(CANDIDATES, *x.shape[1:])
+        self.seen = seen
+        self.context = None if context is None else context.repeat(CANDIDATES)
+        self.p = model.latents(CANDIDATES, self.context)
+        self.q: Distribution | None = None
+        if isinstance(model, Autoencoder) and model.bounded:
+            self.q = model.posterior(x, context, seen)
+
+    def begin(self, stream: torch.Generator) -> Candidates:
+        """Draws of the prior, every second one of the posterior's in its place."""
+        z = self.p.draw(stream)
+        if self.q is not None:
+            e = normal(z.shape, stream, z.device)
+            guess = self.q.of_noise(e)
+            z = z if guess is None else torch.cat([z[::2], guess[1::2]])
+        return self.judged(z, self.p.noise_of(z))
+
+    def judged(self, z: Tensor, e: Tensor | None) -> Candidates:
+        """Codes with what they are weighed by."""
+        said = self.model.decode(z, self.context).log_prob(self.x)
+        if self.seen is not None:
+            said = torch.where(self.seen, said, 0.0)
+        ahead = torch.zeros(len(z), device=z.device)
+        if self.q is not None:
+            log_p, log_q = (_density(d, z) for d in (self.p, self.q))
+            ahead = torch.logaddexp(log_p, log_q) - log_p - math.log(2)
+        return Candidates(z, e, said.flatten(1).sum(1), ahead)
+
+    def moved(self, now: Candidates, b: float, stream: torch.Generator) -> Candidates:
+        """Each a step further, or where it was."""
+        if now.e is None:
+            return now
+        size = _LEAST ** torch.rand((len(now.z), 1), generator=stream, device=now.z.device)
+        e = torch.sqrt(1 - size**2) * now.e + size * normal(now.e.shape, stream, now.z.device)
+        z = self.p.of_noise(e)
+        if z is None:
+            return now
+        new = self.judged(z, e)
+        gain = (1 - b) * (new.ahead - now.ahead) + b * (new.said - now.said)
+        taken = torch.rand(len(z), generator=stream, device=z.device).log() < gain
+        return now.or_where(taken, new)
 
 
-def chosen(said: Tensor, log_p: Tensor, log_q: Tensor, stream: torch.Generator) -> Tensor:
-    """The number (1,) of one of K candidates, half of them drawn from p and half from q, by its weight.
+@torch.no_grad()
+def codes(model: Model, x: Tensor, context: Context | None, seed: int, seen: Tensor | None = None) -> Tensor:
+    """`CANDIDATES` draws (K, D) from p(z | what is known, c), for one item x (1, *form) and its context.
 
     Arguments:
-        said: log p(what is known | z) of each, (K,) nats.
-        log_p, log_q: of each under both, (K,) nats; alike where all were drawn from p.
+        seen: which sites of x are known, as p(x | z) has them (1, sites); all of them by default.
     """
-    weight = said + log_p - torch.logaddexp(log_p, log_q)
-    return torch.multinomial(torch.softmax(weight, 0), 1, generator=stream)
+    if not model.coded:
+        return model.latents(1, context).mean.expand(CANDIDATES, -1)
+    stream = torch.Generator(x.device).manual_seed(mix(seed, _CODES))
+    search = Search(model, x, context, seen)
+    now, b = search.begin(stream), 0.0
+    for left in range(_WEIGHINGS, 0, -1):
+        gain = now.said - now.ahead
+        step = 1 - b if now.e is None else _step(gain, 1 - b, left)
+        b += step
+        now = now.at(torch.multinomial(torch.softmax(step * gain, 0), len(gain), True, generator=stream))
+        for _ in range(_MOVES):
+            now = search.moved(now, b, stream)
+        if b >= 1:
+            break
+    return now.z
 
 
-def _prior(model: Model, context: Context | None, count: int, stream: torch.Generator) -> Tensor:
-    return model.latents(count, None if context is None else context.repeat(count)).draw(stream)
+def _step(gain: Tensor, most: float, left: int) -> float:
+    """How far b goes so that half of the candidates count, or all the way, or as far as it must."""
+
+    def count(step: float) -> float:
+        return float(1 / torch.softmax(step * gain, 0).square().sum())
+
+    low, high = 0.0, most
+    if count(most) >= len(gain) / 2:
+        return most
+    for _ in range(20):
+        middle = (low + high) / 2
+        low, high = (middle, high) if count(middle) > len(gain) / 2 else (low, middle)
+    return max(low, most / left)
+
+
+def _density(of: Distribution, z: Tensor) -> Tensor:
+    """log of the density of K codes z (K, D), (K,) nats, whether a latent is one site or D."""
+    log_p = of.log_prob(z)
+    return log_p if of.joint else log_p.sum(1)

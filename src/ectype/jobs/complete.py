@@ -2,8 +2,8 @@
 
 z ~ p(z | known parts)    the others ~ p(x | z)    the known parts stay as they are
 
-The code is one of many candidates (`candidates.py`): what the encoder says of some parts alone is one normal,
-and a caption is true of pictures whose codes lie far apart.
+Codes are found among many candidates (`candidates.py`): what the encoder says of some parts alone is one
+normal, and a caption is true of pictures whose codes lie far apart.
 """
 
 from __future__ import annotations
@@ -228,7 +228,7 @@ def _made(
         batch = replace(batch, seen=seen & record.values_of(held)).to(device_of(run))
         with evaluating(run):
             context = model.condition(batch)
-            z = _codes(model, batch, context, seed, streams[: len(part)])
+            z = _codes(model, batch, context, seed, part)
             x = shown(model.decode(z, context), noise, noise_of_pixels(seed, streams))
         arrays = record.stored(x[: len(part)])
         for array, item in zip(arrays, data.items([i for i, _ in part]), strict=True):
@@ -236,23 +236,21 @@ def _made(
     return made
 
 
-def _codes(model: VAE, batch: Batch, context: Context | None, seed: int, streams: Sequence[int]) -> Tensor:
-    """A code (B, D) of each item, of those without a stream the last one's."""
+def _codes(
+    model: VAE, batch: Batch, context: Context | None, seed: int, part: Sequence[tuple[int, int]]
+) -> Tensor:
+    """A code (B, D) for each draw k of an item i, and the last one's for what is beyond them."""
     import torch
 
-    from ectype.jobs.candidates import code
+    from ectype.jobs.candidates import CANDIDATES, codes
     from ectype.noise import mix
 
-    z = torch.cat(
-        [
-            code(
-                model,
-                batch.x[i : i + 1],
-                None if context is None else context[i : i + 1],
-                mix(seed, stream),
-                None if batch.seen is None else batch.seen[i : i + 1],
-            )
-            for i, stream in enumerate(streams)
-        ]
-    )
-    return torch.cat([z, z[-1:].expand(len(batch) - len(z), -1)])
+    z: list[Tensor] = []
+    found, of = batch.x, (-1, -1)
+    for row, (i, k) in enumerate(part):
+        if of != (i, k // CANDIDATES):
+            of = (i, k // CANDIDATES)
+            x, seen = batch.x[row : row + 1], None if batch.seen is None else batch.seen[row : row + 1]
+            found = codes(model, x, None if context is None else context[row : row + 1], mix(seed, *of), seen)
+        z.append(found[k % CANDIDATES])
+    return torch.stack(z + z[-1:] * (len(batch) - len(z)))

@@ -2,7 +2,7 @@
 
     p(rest | b, c) = E[p(rest | b, z, c)],  z ~ p(z | b, c)      b the beginning
 
-A code of a beginning is one of many candidates (`candidates.py`); a model without a latent needs none.
+Codes of a beginning are found among many candidates (`candidates.py`); a model without a latent needs none.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from ectype.errors import UsageError
-from ectype.jobs.candidates import code
+from ectype.jobs.candidates import CANDIDATES, codes
 from ectype.likelihoods.written import PADDING, WrittenDistribution, check_courage
 from ectype.noise import mix
 
@@ -54,8 +54,9 @@ def continued(
         for start in range(0, draws, CHUNK):
             # always a whole chunk, so that a draw does not depend on how many there are
             numbers = range(start, start + CHUNK)
-            codes = [code(run.model, padded, one, mix(seed, k)) for k in numbers[: draws - start]]
-            z = torch.cat(codes + codes[-1:] * (CHUNK - len(codes)))
+            if start % CANDIDATES == 0:  # of which a chunk is a part
+                found = codes(run.model, padded, one, mix(seed, start))
+            z = found[start % CANDIDATES :][:CHUNK]
             p = run.model.decode(z, context).tempered(temperature, nucleus)
             if not isinstance(p, WrittenDistribution):
                 raise UsageError("this model writes a text at once: train one with --network recurrent")

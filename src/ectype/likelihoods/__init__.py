@@ -38,6 +38,14 @@ class Distribution(ABC):
     def draw(self, noise: Noise = None) -> Tensor:
         """One x per batch entry (B, *form), all randomness from `noise`."""
 
+    def of_noise(self, e: Tensor) -> Tensor | None:
+        """The draw (B, D) that standard normal numbers e (B, D) make; None where none are made of such."""
+        return None
+
+    def noise_of(self, x: Tensor) -> Tensor | None:
+        """The normal numbers (B, D) that a draw x (B, D) is made of; None where that is not known."""
+        return None
+
     def tempered(self, temperature: float = 1.0, nucleus: float = 1.0) -> Distribution:
         """The same where symbols are drawn with less or more courage; others stay as they are.
 

@@ -36,8 +36,13 @@ class NormalDistribution(Distribution):
         return -0.5 * d * d - self.log_scale - _HALF_LOG_2PI
 
     def draw(self, noise: Noise = None) -> Tensor:
-        e = normal(self._mean.shape, noise, self._mean.device)
+        return self.of_noise(normal(self._mean.shape, noise, self._mean.device))
+
+    def of_noise(self, e: Tensor) -> Tensor:
         return self._mean + width(self.log_scale) * e
+
+    def noise_of(self, x: Tensor) -> Tensor:
+        return (x - self._mean) / width(self.log_scale)
 
     @property
     def mean(self) -> Tensor:

@@ -74,7 +74,8 @@ class FlowDistribution(Distribution):
         """The condition for n latents, K-major."""
         return None if self.vector is None else self.vector.repeat(n // self.n, 1)
 
-    def log_prob(self, x: Tensor) -> Tensor:
+    def _there(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """From the latent to the standard normal's e (B, D), and the log of the volume's change (B,)."""
         with exact(x.device):
             z, volume, vector = x.float(), x.new_zeros(len(x)).float(), self._vector(len(x))
             for coupling in self.couplings:
@@ -83,13 +84,19 @@ class FlowDistribution(Distribution):
                 shift, log_scale = coupling(still, vector)
                 z = torch.cat([moved * torch.exp(log_scale) + shift, still], 1)
                 volume = volume + log_scale.sum(1) + torch.linalg.slogdet(coupling.turn)[1]
-            zero = torch.zeros_like(z)
-            return NormalDistribution(zero, zero).log_prob(z).sum(1) + volume
+            return z, volume
 
-    def inverse(self, z: Tensor) -> Tensor:
-        """From the standard normal's z (B, D) back to the latent."""
-        with exact(z.device):
-            vector = self._vector(len(z))
+    def log_prob(self, x: Tensor) -> Tensor:
+        e, volume = self._there(x)
+        zero = torch.zeros_like(e)
+        return NormalDistribution(zero, zero).log_prob(e).sum(1) + volume
+
+    def noise_of(self, x: Tensor) -> Tensor:
+        return self._there(x)[0]
+
+    def of_noise(self, e: Tensor) -> Tensor:
+        with exact(e.device):
+            z, vector = e, self._vector(len(e))
             for coupling in reversed(self.couplings):
                 split = self.latent - self.latent // 2
                 moved, still = z[:, :split], z[:, split:]
@@ -99,12 +106,12 @@ class FlowDistribution(Distribution):
             return z
 
     def draw(self, noise: Noise = None) -> Tensor:
-        return self.inverse(normal((self.n, self.latent), noise, self.zero.device))
+        return self.of_noise(normal((self.n, self.latent), noise, self.zero.device))
 
     @property
     def mean(self) -> Tensor:
         """Where the centre of the standard normal goes; the true mean has no closed form."""
-        return self.inverse(self.zero)
+        return self.of_noise(self.zero)
 
     @property
     def mode(self) -> Tensor:

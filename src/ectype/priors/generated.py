@@ -84,16 +84,16 @@ class GeneratedDistribution(Distribution):
         )
 
     def draw(self, noise: Noise = None) -> Tensor:
-        return self._placed(normal((self.n, len(self.centre)), noise, self.centre.device))
+        return self.of_noise(normal((self.n, len(self.centre)), noise, self.centre.device))
 
-    def _placed(self, e: Tensor) -> Tensor:
+    def of_noise(self, e: Tensor) -> Tensor:
         with exact(e.device):
             return self.centre + self.generator(e, self.context).float() @ self.factor.T
 
     @property
     def mean(self) -> Tensor:
         """Where ε = 0 goes; the true mean has no closed form."""
-        return self._placed(self.centre.new_zeros(self.n, len(self.centre)))
+        return self.of_noise(self.centre.new_zeros(self.n, len(self.centre)))
 
     @property
     def mode(self) -> Tensor:

@@ -1,0 +1,87 @@
+"""Codes of what is known in part: draws from p(z | x_S), whatever the encoder says of it."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+import ectype as ec
+from ectype.context import Context
+from ectype.jobs.candidates import CANDIDATES, Search, codes
+from ectype.likelihoods.normal import NormalDistribution
+from ectype.models.vae import VAE
+
+WIDTH = 0.5  # of p(x | z), a normal around z
+KNOWN = torch.tensor([[True, False]])
+X = torch.tensor([[1.5, torch.nan]])  # what is not known may be anything
+
+
+@pytest.fixture(params=["normal", "flow", "mixture"])
+def model(request: pytest.FixtureRequest) -> VAE:
+    """p(z) = N(0, 1), x_i = z_i + noise; its encoder knows nothing."""
+    data = ec.read(np.random.default_rng(0).normal(size=(50, 2)).astype(np.float32))
+    options = {"components": 1} if request.param == "mixture" else {}
+    built = ec.build("vae", data, network="mlp", hidden=(), latent=2, prior=request.param, **options)
+    assert isinstance(built, VAE)
+    if request.param == "mixture":
+        built.prior.means.data.zero_()  # type: ignore[union-attr, operator]
+    return built.eval()
+
+
+@pytest.fixture(autouse=True)
+def known_model(monkeypatch: pytest.MonkeyPatch) -> None:
+    def decode(self: VAE, z: Tensor, context: Context | None = None) -> NormalDistribution:
+        return NormalDistribution(z, torch.full_like(z, math.log(WIDTH)))
+
+    monkeypatch.setattr(VAE, "decode", decode)
+
+
+GUESSES = {"right": (1.2, -0.8), "wide": (0.0, 1.0), "far": (-4.0, -1.0)}
+
+
+@pytest.mark.parametrize("guess", GUESSES)
+def test_codes_are_draws_given_what_is_known(model: VAE, guess: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    mean, log_scale = (torch.full((1, 2), v) for v in GUESSES[guess])
+    monkeypatch.setattr(VAE, "posterior", lambda *_: NormalDistribution(mean, log_scale))
+    with torch.no_grad():
+        z = torch.cat([codes(model, X, None, seed, KNOWN) for seed in range(20)])
+    precision = 1 + 1 / WIDTH**2
+    wanted = torch.tensor([[1.5 / WIDTH**2 / precision, 0.0], [precision**-0.5, 1.0]])
+    # unmoved candidates are fewer than they seem
+    torch.testing.assert_close(torch.stack([z.mean(0), z.std(0)]), wanted, atol=0.12, rtol=0.0)
+    assert abs(float(z.T.corrcoef()[0, 1])) < 0.12
+
+
+def test_what_nearly_no_draw_of_the_prior_fits_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    """8 numbers, all known to a hundredth: 10^-20 of the prior's draws fit, and the guess is its own."""
+    data = ec.read(np.random.default_rng(0).normal(size=(50, 8)).astype(np.float32))
+    model = ec.build("vae", data, network="mlp", hidden=(), latent=8, prior="flow")
+    nothing = NormalDistribution(torch.zeros(1, 8), torch.zeros(1, 8))
+    monkeypatch.setattr(VAE, "posterior", lambda *_: nothing)
+    monkeypatch.setattr(
+        VAE, "decode", lambda _, z, context=None: NormalDistribution(z, torch.full_like(z, math.log(0.01)))
+    )
+    x = torch.randn(1, 8, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        z = codes(model, x, None, 0)
+    assert float((z - x).abs().max()) < 0.3
+    assert len(z.unique(dim=0)) > 16  # weighed once, one would be all
+
+
+def test_noise_and_draws_belong_together(model: VAE) -> None:
+    p = Search(model, X, None, KNOWN).p
+    e = torch.randn(CANDIDATES, 2)
+    z = p.of_noise(e)
+    if z is None:
+        assert p.noise_of(e) is None
+    else:
+        torch.testing.assert_close(p.noise_of(z), e, atol=1e-5, rtol=1e-4)
+
+
+def test_the_same_seed_finds_the_same_codes(model: VAE) -> None:
+    one, same, other = (codes(model, X, None, seed, KNOWN) for seed in (1, 1, 2))
+    assert torch.equal(one, same) and not torch.equal(one, other)
