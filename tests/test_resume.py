@@ -49,6 +49,11 @@ CASES = {
     ),
     "ae-fitted": ({}, {"model": "ae", **MLP, "corruption": 0.1, "hide": 0.3}, {"clip": 0.0}),
     "ae-gan": ({"given": "label"}, {"model": "ae", **MLP, "prior": "gan", "dropout": 0.2}, {"drop": 0.3}),
+    "vae-flow": (
+        {"given": "label"},
+        {**MLP, "prior": "flow", "layers": 2, "units": 8, "share": 0.4},
+        {"drop": 0.3},
+    ),
     "vamp-early": (
         {},
         {**MLP, "prior": "vamp", "components": 4, "hide": 0.3},
@@ -183,15 +188,16 @@ def test_killed_at_random_steps(straight, tmp_path):
     assert decisions == kept
 
 
-def test_the_game_of_a_prior_is_resumed_where_it_was(straight, tmp_path):
+@pytest.mark.parametrize("case", ["ae-gan", "vae-flow"])
+def test_what_a_prior_learns_by_itself_is_resumed_where_it_was(case, straight, tmp_path):
     """Its codes are made anew, of weights that the state holds."""
-    weights, (tensors, kept), _ = straight["ae-gan"]
+    weights, (tensors, kept), _ = straight[case]
     for until, by in ((19, "stop"), (21, "close")):
-        train("ae-gan", tmp_path / "state", until=until, by=by, resume=until > 19)
+        train(case, tmp_path / "state", until=until, by=by, resume=until > 19)
         progress = load_state(tmp_path / "state")[1]
         assert progress.steps == until
         assert progress.step == until - progress.past["step"]
-    model, _ = train("ae-gan", tmp_path / "state", resume=True)
+    model, _ = train(case, tmp_path / "state", resume=True)
     assert same(model.state_dict(), weights)
     state, decisions = decided(tmp_path / "state")
     assert same(state, tensors)

@@ -21,7 +21,7 @@ class Curves:
     """Appends lines to `metrics.jsonl`, nats per item and seconds of training:
 
         {"split": "train" or "select", "loss": nats, "parts": {name: nats}, "step": int, "seconds": s}
-        {"split": "train" or "select", "parts": {"codes.…": value}, "step": int, "seconds": s}
+        {"split": "train" or "select", "parts": {"codes.…" or "prior.kl": value}, "step": int, "seconds": s}
         {"event": {"step": int, "kind": str, "signs": [str], …}, "step": int, "seconds": s}
 
     The second is of the codes' own game, where the prior has one. An event is what the supervisor noticed or
@@ -87,7 +87,12 @@ def _points(step: Step) -> list[dict[str, Any]]:
         if step.parts:
             found.append({"split": "train", "parts": {f"{step.of}.{k}": v for k, v in step.parts.items()}})
         if step.select is not None:
-            found.append({"split": "select", "parts": {f"{step.of}.distance": step.select}})
+            found.append(
+                {
+                    "split": "select",
+                    "parts": {f"{step.of}.{'distance' if step.of == 'codes' else 'kl'}": step.select},
+                }
+            )
         return found
     if math.isfinite(step.loss):
         found.append({"split": "train", "loss": step.loss, "parts": step.parts})

@@ -154,6 +154,8 @@ def training_curves(lines: Sequence[Mapping[str, Any]], *, adversarial: bool = F
         )
     if any(name.startswith("codes.") for name in found):
         note += " What begins with codes is the game in which the prior was learned, on the codes."
+    if any(name.startswith("prior.") for name in found):
+        note += " What begins with prior was learned by the prior alone, the rest of the model held still."
     note = note if made else ""
     note += " The first steps lie outside the frames." if outside else ""
     return page.section("Training curves", grid(made), page.paragraph(note, soft=True))

@@ -48,7 +48,8 @@ class Density(Model):
         q = NormalDistribution(*batch.x.float().chunk(2, 1))
         z = q.draw(noise)
         p = self.latents(len(batch), self.condition(batch))
-        return Loss(q.log_prob(z).sum(1) - p.log_prob(z), batch.weight)
+        kl = q.log_prob(z).sum(1) - p.log_prob(z)
+        return Loss(kl, batch.weight, {"kl": kl.detach()})
 
     def decode(self, z: Tensor, context: Context | None = None) -> Distribution:
         return PointDistribution(z)

@@ -68,7 +68,7 @@ class Part:
             early=step.early or self.past.step < self.past.decisions["total"],
             model=self.model,
             events=(*self.past.supervisor["now"]["events"], *events),
-            of="codes",
+            of="codes" if self.session.model.adversarial else "prior",
         )
 
 

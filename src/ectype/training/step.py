@@ -27,8 +27,8 @@ class Step:
         stopped: ended by a stop signal; early: ended because the select loss no longer fell.
         done: this is the last report of a run that has nothing left to do.
         model: the averaged weights; draw from it, do not change it.
-        of: "codes" while the prior is learned by itself: loss, parts and select are then those of its game,
-            select an energy distance of codes; else nothing.
+        of: while the prior learns by itself "codes" (a latent GAN: loss and parts are those of its game,
+            select is an energy distance of codes) or "prior" (a density: all are its KL, nats); else nothing.
         events: what the supervisor noticed and did so far.
     """
 
