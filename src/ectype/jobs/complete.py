@@ -8,7 +8,8 @@ normal, and a caption is true of pictures whose codes lie far apart.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import sys
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -209,6 +210,7 @@ def _made(
 ) -> list[dict[str, Any]]:
     """`draws` completed items for each of the data's items with these numbers, one after the other."""
     import torch
+    from tqdm import tqdm
 
     from ectype.jobs.decoding import CHUNK, evaluating, noise_of_pixels, shown
     from ectype.jobs.inputs import device_of
@@ -217,29 +219,40 @@ def _made(
     held = torch.tensor([[name in names for name in record.parts]])
     rows = [(i, k) for i in numbers for k in range(draws)]
     made: list[dict[str, Any]] = []
-    for start in range(0, len(rows), CHUNK):
-        part = rows[start : start + CHUNK]
-        # always a whole chunk, so that a draw does not depend on how many there are
-        whole = part + [part[-1]] * (CHUNK - len(part))
-        at = [i for i, _ in whole]
-        streams = [i * _MOST + k for i, k in whole]
-        batch = data.batch(at, PerItem(mix(seed, _ITEMS), streams))
-        seen = torch.ones_like(batch.x, dtype=torch.bool) if batch.seen is None else batch.seen
-        batch = replace(batch, seen=seen & record.values_of(held)).to(device_of(run))
-        with evaluating(run):
-            context = model.condition(batch)
-            z = _codes(model, batch, context, seed, part)
-            x = shown(model.decode(z, context), noise, noise_of_pixels(seed, streams))
-        arrays = record.stored(x[: len(part)])
-        for array, item in zip(arrays, data.items([i for i, _ in part]), strict=True):
-            made.append({**record.unpack(array), **{name: item[name] for name in names}})
+    look: dict[str, Any] = {"file": sys.stderr, "delay": 2, "disable": None, "leave": False}
+    with tqdm(total=len(rows), unit="item", desc="completing", **look) as bar:
+        for start in range(0, len(rows), CHUNK):
+            part = rows[start : start + CHUNK]
+            # always a whole chunk, so that a draw does not depend on how many there are
+            whole = part + [part[-1]] * (CHUNK - len(part))
+            at = [i for i, _ in whole]
+            streams = [i * _MOST + k for i, k in whole]
+            batch = data.batch(at, PerItem(mix(seed, _ITEMS), streams))
+            seen = torch.ones_like(batch.x, dtype=torch.bool) if batch.seen is None else batch.seen
+            batch = replace(batch, seen=seen & record.values_of(held)).to(device_of(run))
+            with evaluating(run):
+                context = model.condition(batch)
+                z = _codes(model, batch, context, seed, part, bar.update)
+                x = shown(model.decode(z, context), noise, noise_of_pixels(seed, streams))
+            arrays = record.stored(x[: len(part)])
+            for array, item in zip(arrays, data.items([i for i, _ in part]), strict=True):
+                made.append({**record.unpack(array), **{name: item[name] for name in names}})
     return made
 
 
 def _codes(
-    model: VAE, batch: Batch, context: Context | None, seed: int, part: Sequence[tuple[int, int]]
+    model: VAE,
+    batch: Batch,
+    context: Context | None,
+    seed: int,
+    part: Sequence[tuple[int, int]],
+    told: Callable[[int], object],
 ) -> Tensor:
-    """A code (B, D) for each draw k of an item i, and the last one's for what is beyond them."""
+    """A code (B, D) for each draw k of an item i, and the last one's for what is beyond them.
+
+    Arguments:
+        told: is called with 1 for each.
+    """
     import torch
 
     from ectype.jobs.candidates import CANDIDATES, codes
@@ -253,4 +266,5 @@ def _codes(
             x, seen = batch.x[row : row + 1], None if batch.seen is None else batch.seen[row : row + 1]
             found = codes(model, x, None if context is None else context[row : row + 1], mix(seed, *of), seen)
         z.append(found[k % CANDIDATES])
+        told(1)
     return torch.stack(z + z[-1:] * (len(batch) - len(z)))

@@ -125,7 +125,8 @@ class Flow(Prior):
     Arguments:
         layers: couplings; each moves one half of the latent.
         units: hidden units of a coupling's two layers.
-        share: part of the run, its last one, in which the prior learns by itself.
+        share: part of the run, its last one, in which the prior learns by itself; 0, of a vae of items of
+            several parts 0.3.
     """
 
     least = 2
