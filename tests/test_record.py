@@ -17,6 +17,7 @@ from ectype.data.data import Data
 from ectype.data.fitted import read_with
 from ectype.data.reading import read, reread
 from ectype.errors import DataError, EctypeError, ModelFileError, UsageError
+from ectype.jobs.candidates import CANDIDATES
 from ectype.jobs.complete import complete
 from ectype.kinds import restored, state_of
 from ectype.kinds.attributes import Attributes
@@ -432,3 +433,20 @@ def test_the_space_weighs_parts_alike() -> None:
     x = torch.randn(500, 2) * torch.tensor([1.0, 1000.0])
     spread = Space(shape, x)(x).var(0)
     assert torch.allclose(spread, torch.ones(2), atol=0.2)
+
+
+def test_what_is_known_is_judged_without_decoding_the_rest(monkeypatch: pytest.MonkeyPatch) -> None:
+    from ectype.jobs.candidates import Search
+
+    data = captioned()
+    model = build("vae", data, **SMALL, prior="normal").eval()
+    record, batch = data.kind, data.batch([0])
+    assert isinstance(record, Record)
+    for name in ("image", "caption"):
+        seen = record.values_of(torch.tensor([[part == name for part in record.parts]]))
+        search = Search(model, batch.x, None, seen)
+        z = torch.randn(CANDIDATES, model.latent)
+        whole = torch.where(seen, model.decode(z).log_prob(batch.x.expand(CANDIDATES, -1)), 0.0).sum(1)
+        with monkeypatch.context() as patched:
+            patched.setattr(VAE, "decode", None)
+            torch.testing.assert_close(search.judged(z, z).said, whole)

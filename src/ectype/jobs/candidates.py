@@ -22,13 +22,17 @@ are weighed once and not moved; a model without a latent needs none.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
+from ectype.likelihoods.product import Product
+from ectype.networks.joint import Decoder
 from ectype.noise import mix, normal
+from ectype.shapes import Joint
 
 if TYPE_CHECKING:
     from ectype.context import Context
@@ -86,13 +90,18 @@ class Search:
         from ectype.models import Autoencoder
 
         self.model = model
-        self.x = x.expand(CANDIDATES, *x.shape[1:])
-        self.seen = seen
         self.context = None if context is None else context.repeat(CANDIDATES)
         self.p = model.latents(CANDIDATES, self.context)
         self.q: Distribution | None = None
         if isinstance(model, Autoencoder) and model.bounded:
             self.q = model.posterior(x, context, seen)
+        self.parts: list[int] = []  # of a record, those to be looked at; the others need not be decoded
+        shape = model.likelihood.shape
+        if seen is not None and isinstance(shape, Joint):
+            self.parts = [i for i, piece in enumerate(shape.split(seen)) if bool(piece.any())]
+            x, seen = (_flat(shape, row, self.parts) for row in (x, seen))
+        self.x = x.expand(CANDIDATES, *x.shape[1:])
+        self.seen = seen
 
     def begin(self, stream: torch.Generator) -> Candidates:
         """Draws of the prior, every second one of the posterior's in its place."""
@@ -105,7 +114,7 @@ class Search:
 
     def judged(self, z: Tensor, e: Tensor | None) -> Candidates:
         """Codes with what they are weighed by."""
-        said = self.model.decode(z, self.context).log_prob(self.x)
+        said = self._decoded(z).log_prob(self.x)
         if self.seen is not None:
             said = torch.where(self.seen, said, 0.0)
         ahead = torch.zeros(len(z), device=z.device)
@@ -113,6 +122,12 @@ class Search:
             log_p, log_q = (_density(d, z) for d in (self.p, self.q))
             ahead = torch.logaddexp(log_p, log_q) - log_p - math.log(2)
         return Candidates(z, e, said.flatten(1).sum(1), ahead)
+
+    def _decoded(self, z: Tensor) -> Distribution:
+        decoder, likelihood = self.model.decoder, self.model.likelihood
+        if self.parts and isinstance(decoder, Decoder) and isinstance(likelihood, Product):
+            return likelihood.some(decoder.some(z, self.context, self.parts), self.parts)
+        return self.model.decode(z, self.context)
 
     def moved(self, now: Candidates, b: float, stream: torch.Generator) -> Candidates:
         """Each a step further, or where it was."""
@@ -166,6 +181,12 @@ def _step(gain: Tensor, most: float, left: int) -> float:
         middle = (low + high) / 2
         low, high = (middle, high) if count(middle) > len(gain) / 2 else (low, middle)
     return max(low, most / left)
+
+
+def _flat(shape: Joint, row: Tensor, parts: Sequence[int]) -> Tensor:
+    """The values of these parts of one item, (1, values)."""
+    pieces = shape.split(row)
+    return torch.cat([pieces[i].reshape(1, -1) for i in parts], 1)
 
 
 def _density(of: Distribution, z: Tensor) -> Tensor:

@@ -102,11 +102,16 @@ class Product(Likelihood):
                 part.begin(piece)
 
     def forward(self, h: Tensor) -> ProductDistribution:
-        pieces = h.split([prod(form) for form in self.forms], 1)
+        return self.some(h, range(len(self.forms)))
+
+    def some(self, h: Tensor, which: Sequence[int]) -> ProductDistribution:
+        """p(x_i | z) of these parts alone, of the numbers that they need in one row."""
+        forms = [self.forms[i] for i in which]
+        pieces = h.split([prod(form) for form in forms], 1)
         return ProductDistribution(
-            self.joint,
+            Joint(tuple(self.joint.parts[i] for i in which)),
             [
-                part(piece.reshape(len(h), *form))
-                for part, piece, form in zip(self.factors, pieces, self.forms, strict=True)
+                self.factors[i](piece.reshape(len(h), *form))
+                for i, piece, form in zip(which, pieces, forms, strict=True)
             ],
         )

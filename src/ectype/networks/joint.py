@@ -11,7 +11,7 @@ parts. Suzuki, Nakayama and Matsuo 2016, "Joint multimodal learning with deep ge
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from math import prod
 from typing import Any, final
 
@@ -156,4 +156,8 @@ class Decoder(nn.Module):
         )
 
     def forward(self, z: Tensor, context: Context | None = None) -> Tensor:
-        return torch.cat([part(z.flatten(1), context).float().flatten(1) for part in self.parts], 1)
+        return self.some(z, context, range(len(self.parts)))
+
+    def some(self, z: Tensor, context: Context | None, which: Iterable[int]) -> Tensor:
+        """The numbers of these parts in one row."""
+        return torch.cat([self.parts[i](z.flatten(1), context).float().flatten(1) for i in which], 1)
