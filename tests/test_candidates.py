@@ -11,7 +11,7 @@ from torch import Tensor
 
 import ectype as ec
 from ectype.context import Context
-from ectype.jobs.candidates import CANDIDATES, Search, codes
+from ectype.jobs.candidates import CANDIDATES, Search, codes, drawn
 from ectype.likelihoods.normal import NormalDistribution
 from ectype.models.vae import VAE
 
@@ -68,8 +68,77 @@ def test_what_nearly_no_draw_of_the_prior_fits_is_found(monkeypatch: pytest.Monk
     x = torch.randn(1, 8, generator=torch.Generator().manual_seed(0))
     with torch.no_grad():
         z = codes(model, x, None, 0)
-    assert float((z - x).abs().max()) < 0.3
-    assert len(z.unique(dim=0)) > 16  # weighed once, one would be all
+    assert float((z - x).square().mean().sqrt()) < 0.02
+    assert len(z.unique(dim=0)) > 40  # weighed once, one would be all
+
+
+def test_far_apart_places_that_fit_are_all_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    """|z| known of four numbers: 16 places, each found by several candidates, not one by all."""
+    data = ec.read(np.random.default_rng(0).normal(size=(50, 4)).astype(np.float32))
+    model = ec.build("vae", data, network="mlp", hidden=(), latent=4, prior="normal")
+    nothing = NormalDistribution(torch.zeros(1, 4), torch.zeros(1, 4))
+    monkeypatch.setattr(VAE, "posterior", lambda *_: nothing)
+    monkeypatch.setattr(
+        VAE,
+        "decode",
+        lambda _, z, context=None: NormalDistribution(z.abs(), torch.full_like(z, math.log(0.02))),
+    )
+    x = torch.tensor([[0.7, 1.1, 0.4, 0.9]])
+    places = [len((codes(model, x, None, seed) > 0).unique(dim=0)) for seed in range(5)]
+    assert sum(places) >= 15
+
+
+def test_before_what_is_known_counts_moves_stay_where_the_search_begins(
+    model: VAE, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """At b = 0 they leave g = p / 2 + q / 2 as it is."""
+    mean, log_scale = torch.full((1, 2), 2.0), torch.full((1, 2), -1.0)
+    monkeypatch.setattr(VAE, "posterior", lambda *_: NormalDistribution(mean, log_scale))
+    rows = []
+    with torch.no_grad():
+        for seed in range(15):
+            stream = torch.Generator().manual_seed(seed)
+            search = Search(model, X, None, KNOWN)
+            now = search.begin(stream)
+            for _ in range(40):
+                now = search.moved(now, 0.0, stream)
+            rows.append(now.z)
+    z = torch.cat(rows)
+    width = (0.5 * (1 + math.exp(-2)) + 1) ** 0.5
+    wanted = torch.tensor([[1.0, 1.0], [width, width]])
+    torch.testing.assert_close(torch.stack([z.mean(0), z.std(0)]), wanted, atol=0.12, rtol=0.0)
+
+
+def test_draws_differ_whatever_the_prior(model: VAE) -> None:
+    sharp = torch.tensor([[1.5, -0.5]])
+    found = torch.stack(list(drawn(model, sharp, None, 3, range(6))))
+    assert len(found.unique(dim=0)) > 3
+    again = torch.stack(list(drawn(model, sharp, None, 3, range(4))))
+    assert torch.equal(found[:4], again)
+
+
+def test_codes_of_a_latent_gan_are_moved_though_they_have_no_density(monkeypatch: pytest.MonkeyPatch) -> None:
+    data = ec.read(np.random.default_rng(0).normal(size=(50, 2)).astype(np.float32))
+    model = ec.build("vae", data, network="mlp", hidden=(), latent=2, prior="gan")
+    model.prior.get_buffer("ready").fill_(1)
+    monkeypatch.setattr(
+        VAE, "decode", lambda _, z, context=None: NormalDistribution(z, torch.full_like(z, math.log(0.01)))
+    )
+    z = codes(model, torch.tensor([[1.5, -1.0]]), None, 0)
+    assert len(z.unique(dim=0)) > 40
+    assert float((z - torch.tensor([1.5, -1.0])).square().mean().sqrt()) < 0.02
+
+
+def test_what_is_no_number_is_no_candidate(model: VAE, monkeypatch: pytest.MonkeyPatch) -> None:
+    kept = VAE.decode
+
+    def broken(self: VAE, z: Tensor, context: Context | None = None) -> NormalDistribution:
+        p = kept(self, z, context)
+        return NormalDistribution(torch.where(z[:, :1] > 0, p.mean, torch.nan), p.log_scale)
+
+    monkeypatch.setattr(VAE, "decode", broken)
+    z = codes(model, X, None, 0, KNOWN)
+    assert bool(z.isfinite().all()) and bool((z[:, 0] > 0).all())
 
 
 def test_noise_and_draws_belong_together(model: VAE) -> None:

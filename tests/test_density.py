@@ -75,6 +75,32 @@ def test_it_comes_near_the_best_prior_and_not_below() -> None:
     assert math.log(4) - 0.1 < kl[1] < math.log(4) + 0.6
 
 
+def test_without_a_length_both_parts_together_take_what_one_would() -> None:
+    from ectype.training.budget import DEFAULT_MINUTES
+    from ectype.training.parts import _divided
+
+    nothing: dict[str, Any] = {"steps": None, "epochs": None, "minutes": None}
+    for share in (0.0, 0.25):
+        ours, theirs = _divided(nothing, share)
+        assert ours["minutes"] + theirs.get("minutes", 0.0) == DEFAULT_MINUTES
+        assert bool(theirs) == (share > 0)
+    assert _divided({**nothing, "steps": 1}, 0.5) == ({**nothing, "steps": 1}, {})
+    for steps in (0, -3):
+        with pytest.raises(UsageError, match=f"steps has to be above 0 .* got {steps}"):
+            fit(ec.build("vae", rows(), share=0.5, **SMALL), rows(), steps=steps)
+
+
+def test_a_prior_that_gets_no_better_stays_as_it_was(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Density, "default_rate", 10.0)
+    model = ec.build("vae", rows(), share=0.5, **SMALL)
+    kept: dict[str, Tensor] = {}
+    for step in fit(model, rows(), steps=40, batch=20, threads=1, half_life=0.0, supervise=False):
+        if not step.of:  # the last of which is that of the end of the model's part
+            kept = {k: v.clone() for k, v in step.model.prior.state_dict().items()}
+    assert step.of
+    assert all(torch.equal(v, kept[k]) for k, v in model.prior.state_dict().items())
+
+
 def test_the_part_has_batches_of_its_own() -> None:
     model = ec.build("vae", rows(), share=0.5, **SMALL)
     lengths: list[int] = []

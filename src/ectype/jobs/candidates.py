@@ -15,14 +15,14 @@ Carlo"). A move is one of the normal numbers e that a code is made of, e' = sqrt
 them normal, however thin a surface the prior makes of them (Cotter, Roberts, Stuart and White 2013, "MCMC
 methods for functions").
 
-Where codes have no density, all candidates are the prior's; where they are not made of normal numbers, they
-are weighed once and not moved; a model without a latent needs none.
+Where codes have no density, all candidates are the prior's; where they are not made of normal numbers (a
+mixture), they are weighed once and not moved; a model without a latent needs none.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from ectype.models import Model
 
 CANDIDATES = 128
-_MOVES = 8  # after each weighing; 3 had 50 of 100 drawn shapes as their captions say, 8 70 (docs/log.md)
+_MOVES = 8  # after each weighing; with 3 pictures of captions are right less often (docs/log.md, 2026-11-22)
 _WEIGHINGS = 32  # at most
 _LEAST = 0.01  # the shortest move, in widths of the normal; the longest forgets all
 _CODES = 4  # mixed into the seed, so that codes and symbols do not share their noise
@@ -95,21 +95,25 @@ class Search:
         self.q: Distribution | None = None
         if isinstance(model, Autoencoder) and model.bounded:
             self.q = model.posterior(x, context, seen)
-        self.parts: list[int] = []  # of a record, those to be looked at; the others need not be decoded
+        self.parts = _known(model, seen)
         shape = model.likelihood.shape
-        if seen is not None and isinstance(shape, Joint):
-            self.parts = [i for i, piece in enumerate(shape.split(seen)) if bool(piece.any())]
+        if self.parts and seen is not None and isinstance(shape, Joint):
             x, seen = (_flat(shape, row, self.parts) for row in (x, seen))
         self.x = x.expand(CANDIDATES, *x.shape[1:])
         self.seen = seen
 
     def begin(self, stream: torch.Generator) -> Candidates:
         """Draws of the prior, every second one of the posterior's in its place."""
-        z = self.p.draw(stream)
-        if self.q is not None:
-            e = normal(z.shape, stream, z.device)
-            guess = self.q.of_noise(e)
-            z = z if guess is None else torch.cat([z[::2], guess[1::2]])
+        form = (CANDIDATES, self.model.latent)
+        e = normal(form, stream, self.x.device)
+        z = self.p.of_noise(e)
+        if self.q is None:
+            return self.judged(self.p.draw(stream), None) if z is None else self.judged(z, e)
+        z = self.p.draw(stream) if z is None else z
+        guess = self.q.of_noise(normal(form, stream, self.x.device))
+        if guess is None:
+            raise TypeError(f"a posterior with a density is normal, not {type(self.q).__name__}")
+        z = torch.cat([z[::2], guess[1::2]])
         return self.judged(z, self.p.noise_of(z))
 
     def judged(self, z: Tensor, e: Tensor | None) -> Candidates:
@@ -144,11 +148,38 @@ class Search:
         return now.or_where(taken, new)
 
 
+def drawn(
+    model: Model,
+    x: Tensor,
+    context: Context | None,
+    seed: int,
+    draws: Iterable[int],
+    seen: Tensor | None = None,
+) -> Iterator[Tensor]:
+    """The code (D,) of each of these draws, which depends on the seed and its number alone.
+
+    Draws share a search of which they are different candidates; where these are not moved, and many may be
+    one, each has its own.
+    """
+    p = model.latents(1, context)
+    moves = model.coded and p.of_noise(p.mean) is not None
+    size, of = CANDIDATES if moves or not model.coded else 1, -1
+    z = p.mean
+    for k in draws:
+        if k // size != of:
+            of = k // size
+            z = codes(model, x, context, mix(seed, of), seen)
+        yield z[k % size]
+
+
 @torch.no_grad()
 def codes(model: Model, x: Tensor, context: Context | None, seed: int, seen: Tensor | None = None) -> Tensor:
-    """`CANDIDATES` draws (K, D) from p(z | what is known, c), for one item x (1, *form) and its context.
+    """`CANDIDATES` codes (K, D), each distributed as p(z | what is known, c), for one item and its context.
+
+    They come of one search and are not independent of each other.
 
     Arguments:
+        x: (1, *form).
         seen: which sites of x are known, as p(x | z) has them (1, sites); all of them by default.
     """
     if not model.coded:
@@ -157,10 +188,13 @@ def codes(model: Model, x: Tensor, context: Context | None, seed: int, seen: Ten
     search = Search(model, x, context, seen)
     now, b = search.begin(stream), 0.0
     for left in range(_WEIGHINGS, 0, -1):
-        gain = now.said - now.ahead
-        step = 1 - b if now.e is None else _step(gain, 1 - b, left)
+        # what is no number is no candidate; where none is, all are alike
+        gain = (now.said - now.ahead).nan_to_num(-1e30, 1e30, -1e30)
+        step = 1 - b if now.e is None else _step(gain, b, left)
         b += step
         now = now.at(torch.multinomial(torch.softmax(step * gain, 0), len(gain), True, generator=stream))
+        if now.e is None:
+            break
         for _ in range(_MOVES):
             now = search.moved(now, b, stream)
         if b >= 1:
@@ -168,19 +202,28 @@ def codes(model: Model, x: Tensor, context: Context | None, seed: int, seen: Ten
     return now.z
 
 
-def _step(gain: Tensor, most: float, left: int) -> float:
-    """How far b goes so that half of the candidates count, or all the way, or as far as it must."""
+def _step(gain: Tensor, b: float, left: int) -> float:
+    """How far b goes so that half of the candidates count; as far as it must to be 1 at the last weighing."""
 
     def count(step: float) -> float:
         return float(1 / torch.softmax(step * gain, 0).square().sum())
 
-    low, high = 0.0, most
-    if count(most) >= len(gain) / 2:
-        return most
-    for _ in range(20):
+    low, high = 0.0, 1 - b
+    if left == 1 or count(high) >= len(gain) / 2:
+        return high
+    for _ in range(50):
         middle = (low + high) / 2
         low, high = (middle, high) if count(middle) > len(gain) / 2 else (low, middle)
-    return max(low, most / left)
+    # equal factors from here on, as what is known begins to count at 10^-5 where it is known well
+    return max(high, b * ((1 / b) ** (1 / left) - 1)) if b else high
+
+
+def _known(model: Model, seen: Tensor | None) -> list[int]:
+    """Of a record whose parts have decoders of their own, those to be looked at; others are not decoded."""
+    shape, apart = model.likelihood.shape, isinstance(model.likelihood, Product)
+    if seen is None or not (apart and isinstance(shape, Joint) and isinstance(model.decoder, Decoder)):
+        return []
+    return [i for i, piece in enumerate(shape.split(seen)) if bool(piece.any())]
 
 
 def _flat(shape: Joint, row: Tensor, parts: Sequence[int]) -> Tensor:

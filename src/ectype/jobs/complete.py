@@ -9,7 +9,7 @@ normal, and a caption is true of pictures whose codes lie far apart.
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,7 +20,6 @@ from ectype.jobs import outputs
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from ectype.context import Context
     from ectype.data.batch import Batch
     from ectype.data.data import Data
     from ectype.jobs.inputs import Items
@@ -213,58 +212,68 @@ def _made(
     from tqdm import tqdm
 
     from ectype.jobs.decoding import CHUNK, evaluating, noise_of_pixels, shown
-    from ectype.jobs.inputs import device_of
-    from ectype.noise import PerItem, mix
 
-    held = torch.tensor([[name in names for name in record.parts]])
     rows = [(i, k) for i in numbers for k in range(draws)]
+    batch_of = _known(run, record, data, names, seed)
     made: list[dict[str, Any]] = []
     look: dict[str, Any] = {"file": sys.stderr, "delay": 2, "disable": None, "leave": False}
-    with tqdm(total=len(rows), unit="item", desc="completing", **look) as bar:
+    with evaluating(run), tqdm(total=len(rows), unit="item", desc="completing", **look) as bar:
+        codes = _codes(model, numbers, draws, batch_of, seed, bar.update)
         for start in range(0, len(rows), CHUNK):
             part = rows[start : start + CHUNK]
             # always a whole chunk, so that a draw does not depend on how many there are
             whole = part + [part[-1]] * (CHUNK - len(part))
-            at = [i for i, _ in whole]
-            streams = [i * _MOST + k for i, k in whole]
-            batch = data.batch(at, PerItem(mix(seed, _ITEMS), streams))
-            seen = torch.ones_like(batch.x, dtype=torch.bool) if batch.seen is None else batch.seen
-            batch = replace(batch, seen=seen & record.values_of(held)).to(device_of(run))
-            with evaluating(run):
-                context = model.condition(batch)
-                z = _codes(model, batch, context, seed, part, bar.update)
-                x = shown(model.decode(z, context), noise, noise_of_pixels(seed, streams))
+            z = torch.stack([next(codes) for _ in part])
+            z = torch.cat([z, z[-1:].expand(CHUNK - len(part), -1)])
+            context = model.condition(batch_of([i for i, _ in whole]))
+            p = model.decode(z, context)
+            x = shown(p, noise, noise_of_pixels(seed, [i * _MOST + k for i, k in whole]))
             arrays = record.stored(x[: len(part)])
             for array, item in zip(arrays, data.items([i for i, _ in part]), strict=True):
                 made.append({**record.unpack(array), **{name: item[name] for name in names}})
     return made
 
 
-def _codes(
-    model: VAE,
-    batch: Batch,
-    context: Context | None,
-    seed: int,
-    part: Sequence[tuple[int, int]],
-    told: Callable[[int], object],
-) -> Tensor:
-    """A code (B, D) for each draw k of an item i, and the last one's for what is beyond them.
-
-    Arguments:
-        told: is called with 1 for each.
-    """
+def _known(
+    run: Run, record: Record, data: Data, names: Sequence[str], seed: int
+) -> Callable[[Sequence[int]], Batch]:
+    """Items by number, of which only the parts of these names are seen."""
     import torch
 
-    from ectype.jobs.candidates import CANDIDATES, codes
+    from ectype.jobs.inputs import device_of
+    from ectype.noise import PerItem, mix
+
+    held = torch.tensor([[name in names for name in record.parts]])
+
+    def batch_of(at: Sequence[int]) -> Batch:
+        batch = data.batch(at, PerItem(mix(seed, _ITEMS), at))
+        seen = torch.ones_like(batch.x, dtype=torch.bool) if batch.seen is None else batch.seen
+        return replace(batch, seen=seen & record.values_of(held)).to(device_of(run))
+
+    return batch_of
+
+
+def _codes(
+    model: VAE,
+    numbers: Sequence[int],
+    draws: int,
+    batch_of: Callable[[Sequence[int]], Batch],
+    seed: int,
+    told: Callable[[int], object],
+) -> Iterator[Tensor]:
+    """The codes (D,) of the draws of each item, one after the other.
+
+    Arguments:
+        numbers: of the items.
+        batch_of: items by number, of which only the known parts are seen.
+        told: is called with 1 for each code.
+    """
+    from ectype.jobs.candidates import drawn
     from ectype.noise import mix
 
-    z: list[Tensor] = []
-    found, of = batch.x, (-1, -1)
-    for row, (i, k) in enumerate(part):
-        if of != (i, k // CANDIDATES):
-            of = (i, k // CANDIDATES)
-            x, seen = batch.x[row : row + 1], None if batch.seen is None else batch.seen[row : row + 1]
-            found = codes(model, x, None if context is None else context[row : row + 1], mix(seed, *of), seen)
-        z.append(found[k % CANDIDATES])
-        told(1)
-    return torch.stack(z + z[-1:] * (len(batch) - len(z)))
+    for i in numbers:
+        batch = batch_of([i])
+        context = model.condition(batch)
+        for z in drawn(model, batch.x, context, mix(seed, i), range(draws), batch.seen):
+            told(1)
+            yield z

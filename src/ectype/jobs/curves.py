@@ -24,7 +24,7 @@ class Curves:
         {"split": "train" or "select", "parts": {"codes.…" or "prior.kl": value}, "step": int, "seconds": s}
         {"event": {"step": int, "kind": str, "signs": [str], …}, "step": int, "seconds": s}
 
-    The second is of the codes' own game, where the prior has one. An event is what the supervisor noticed or
+    The second is of the prior's own part, where it has one. An event is what the supervisor noticed or
     did, as in the record; its line stands once, with the step of the event and the time it was told at.
 
     Arguments:

@@ -14,9 +14,8 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from ectype.errors import UsageError
-from ectype.jobs.candidates import CANDIDATES, codes
+from ectype.jobs.candidates import drawn
 from ectype.likelihoods.written import PADDING, WrittenDistribution, check_courage
-from ectype.noise import mix
 
 if TYPE_CHECKING:
     from ectype.jobs.inputs import Given
@@ -50,13 +49,12 @@ def continued(
     made: list[str] = []
     with evaluating(run):
         context = context_of(run, given, CHUNK)
-        one = None if context is None else context[:1]
+        found = drawn(run.model, padded, None if context is None else context[:1], seed, range(draws))
         for start in range(0, draws, CHUNK):
             # always a whole chunk, so that a draw does not depend on how many there are
             numbers = range(start, start + CHUNK)
-            if start % CANDIDATES == 0:  # of which a chunk is a part
-                found = codes(run.model, padded, one, mix(seed, start))
-            z = found[start % CANDIDATES :][:CHUNK]
+            z = torch.stack([next(found) for _ in numbers[: draws - start]])
+            z = torch.cat([z, z[-1:].expand(CHUNK - len(z), -1)])
             p = run.model.decode(z, context).tempered(temperature, nucleus)
             if not isinstance(p, WrittenDistribution):
                 raise UsageError("this model writes a text at once: train one with --network recurrent")

@@ -150,7 +150,7 @@ class Model(nn.Module, ABC):
 
     @property
     def later(self) -> float:
-        """Share of a run that is for the prior's own game, when the model has been trained."""
+        """Share of a run that is for the prior alone, when the model has been trained."""
         return 0.0
 
     def player(self, name: str) -> list[nn.Parameter]:

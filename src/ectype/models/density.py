@@ -2,10 +2,9 @@
 
     loss   KL(q(z | x, c) || p(z | c)) = E_q[log q(z | x, c) - log p(z | c)]      one draw of z each time
 
-Only the prior moves; the bound on log p(x) gains what the KL loses. The prior that is best for given
-posteriors is their mean (Hoffman and Johnson 2016, "ELBO surgery", section 2), and codes that lie on a thin
-surface need a learner of their own: Dai and Wipf 2019, "Diagnosing and enhancing VAE models", section 3, the
-second of their two stages.
+Only the prior moves; the ELBO gains what the KL loses. The prior that is best for given posteriors is
+their mean (Hoffman and Johnson 2016, "ELBO surgery", section 2), and codes that lie on a thin surface need
+a learner of their own: the second stage of Dai and Wipf 2019, "Diagnosing and enhancing VAE models".
 """
 
 from __future__ import annotations

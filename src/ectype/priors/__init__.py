@@ -39,7 +39,7 @@ class Prior(nn.Module, ABC):
     """True when `fit` has to be called with the codes of the training data."""
 
     share: float = 0.0
-    """Of a run: how much of it plays the prior's own game, when the codes are known."""
+    """Of a run: how much of it, at the end, is for the prior alone, when the codes are known."""
 
     dense: bool = True
     """False where it can be drawn from and has no density."""

@@ -5,7 +5,7 @@
 
 Each layer mixes the numbers and moves one half of them by an amount that the other half decides, so it is
 inverted exactly and its Jacobian is triangular but for W. Dinh, Sohl-Dickstein and Bengio 2017, "Density
-estimation using Real NVP", equations 4 to 6; W, a rotation at the start, is learned as in Kingma and Dhariwal
+estimation using Real NVP", equations 4 to 6; W, orthogonal at the start, is learned as in Kingma and Dhariwal
 2018, "Glow: Generative flow with invertible 1x1 convolutions", equation 9. As a prior: Chen et al. 2017,
 "Variational lossy autoencoder", section 3.2.
 
@@ -31,19 +31,23 @@ from ectype.noise import Noise, normal
 from ectype.priors import Posterior, Prior
 from ectype.shapes import Shape
 
+_MIXED = 256  # largest latent whose numbers are mixed: the matrices take longer than all else from there on
 _REACH = 2.0  # largest |log scale| of one layer: a layer that could explode would
 
 
 @final
 class Coupling(nn.Module):
-    """W (D, D), and shift and log scale of one half (B, D - D//2) as decided by the other half (B, D//2)."""
+    """W (D, D), and shift and log scale of one half (B, D - D//2) as decided by the other half (B, D//2).
 
-    turn: Tensor
+    Without W halves change places only, where a latent is large.
+    """
 
     def __init__(self, latent: int, context: int, units: int) -> None:
         super().__init__()
         reads, moves = latent // 2, latent - latent // 2
-        self.turn = nn.Parameter(nn.init.orthogonal_(torch.empty(latent, latent)))
+        self.turn: nn.Parameter | None = None
+        if latent <= _MIXED:
+            self.turn = nn.Parameter(nn.init.orthogonal_(torch.empty(latent, latent)))
         self.first = nn.Linear(reads + context, units)
         self.second = nn.Linear(units, units)
         self.last = nn.Linear(units, 2 * moves)
@@ -79,11 +83,13 @@ class FlowDistribution(Distribution):
         with exact(x.device):
             z, volume, vector = x.float(), x.new_zeros(len(x)).float(), self._vector(len(x))
             for coupling in self.couplings:
-                z = z @ coupling.turn
+                if coupling.turn is not None:
+                    z = z @ coupling.turn
+                    volume = volume + torch.linalg.slogdet(coupling.turn)[1]
                 still, moved = z[:, : self.latent // 2], z[:, self.latent // 2 :]
                 shift, log_scale = coupling(still, vector)
                 z = torch.cat([moved * torch.exp(log_scale) + shift, still], 1)
-                volume = volume + log_scale.sum(1) + torch.linalg.slogdet(coupling.turn)[1]
+                volume = volume + log_scale.sum(1)
             return z, volume
 
     def log_prob(self, x: Tensor) -> Tensor:
@@ -102,7 +108,8 @@ class FlowDistribution(Distribution):
                 moved, still = z[:, :split], z[:, split:]
                 shift, log_scale = coupling(still, vector)
                 z = torch.cat([still, (moved - shift) * torch.exp(-log_scale)], 1)
-                z = z @ torch.linalg.inv(coupling.turn)
+                if coupling.turn is not None:
+                    z = z @ torch.linalg.inv(coupling.turn)
             return z
 
     def draw(self, noise: Noise = None) -> Tensor:

@@ -19,7 +19,7 @@ CHECKS = 30
 _TRIAL_SECONDS = 2.0
 # of a long budget, whose trial is longer: batches of new lengths have first steps of their own
 _TRIAL_SHARE = 0.005
-_DEFAULT_MINUTES = 5.0
+DEFAULT_MINUTES = 5.0
 _MOST = 100_000_000
 
 
@@ -49,7 +49,7 @@ def count_steps(
         return steps
     if epochs is not None:
         return max(1, round(epochs * per_epoch))
-    return trial(60 * (minutes if minutes is not None else _DEFAULT_MINUTES))
+    return trial(60 * (minutes if minutes is not None else DEFAULT_MINUTES))
 
 
 def time_steps(

@@ -3,7 +3,7 @@
 for stage in model.stages:  for step:  for player:  loss → backward → clip → Adam;  average
 every 1/30 of the run: the averaged weights are judged on the select split, the best are kept
 at the end: the best averaged weights become the model's, and `settle` fits what is fitted
-then, where the prior has a game of its own (a latent GAN): the same with the codes as data (parts.py)
+then, where the prior has a share of the run: the same for it alone, with the codes as data (parts.py)
 """
 
 from __future__ import annotations

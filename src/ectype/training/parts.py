@@ -24,6 +24,7 @@ from ectype.models import Autoencoder, Model
 from ectype.models.codes import data_of, draw_from, learner_of, moving
 from ectype.models.density import BATCH, Density
 from ectype.noise import mix
+from ectype.training.budget import DEFAULT_MINUTES
 from ectype.training.session import Session
 from ectype.training.state import Progress, load_state, restore
 from ectype.training.step import Settings, Step
@@ -82,14 +83,17 @@ def first(session: Session, length: Length) -> Part:
 
 
 def _divided(length: Length, share: float) -> tuple[Length, Length]:
-    """The two parts' lengths; nothing for the second where it has no share."""
-    if share == 0:
+    """The two parts' lengths; nothing for the second where it has no share, or no step."""
+    if all(value is None for value in length.values()):
+        length = {**length, "minutes": DEFAULT_MINUTES}
+    steps = length["steps"]
+    if share == 0 or (steps is not None and steps < 2):
         return length, {}
     ours: Length = {k: v if v is None else v * (1 - share) for k, v in length.items()}
     theirs: Length = {k: v if v is None else v * share for k, v in length.items()}
-    if (steps := length["steps"]) is not None:
-        theirs["steps"] = max(1, round(steps * share))
-        ours["steps"] = max(1, steps - theirs["steps"])
+    if steps is not None:
+        theirs["steps"] = min(steps - 1, max(1, round(steps * share)))
+        ours["steps"] = steps - theirs["steps"]
     return ours, theirs
 
 
@@ -101,6 +105,8 @@ def following(part: Part) -> Part | None:
     progress = replace(session.progress, supervisor=session.supervisor.state())
     found = _fitting(session.model, session.data, session.settings, session.device, progress)
     found.session.begin(**progress.rest)
+    if isinstance(found.session.model, Density):
+        found.session.check_if_due()  # a prior that gets no better stays as it was
     told = asdict(progress)
     told["supervisor"] = {"now": {"events": session.supervisor.now.events}}
     found.session.progress.past = told
