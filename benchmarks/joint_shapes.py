@@ -39,7 +39,7 @@ OPTIONS: dict[str, Any] = {
     "likelihood": "normal",
     "warmup": 0.3,
     "layers": 10,
-    "share": 0.4,
+    "share": 0.65,
 }
 RATE, COLD = 2e-3, 0.6
 BATCH = 50
