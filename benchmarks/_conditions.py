@@ -2,11 +2,25 @@
 
 from __future__ import annotations
 
+import re
 import statistics
 from collections.abc import Iterator
 
 from _figures import Row, grouped, minutes, percent, spread, values
 from _record import Line
+
+
+def asked(group: list[Line], family: object, chosen: object = "", halved: object = False) -> str:
+    """The arguments that measure a row anew, as far as its key and its protocol tell."""
+    options = [part.partition(" ")[::2] for part in str(chosen or "").split(", ") if part]
+    words = ["", f"--families {family}"]
+    if found := re.match(r"([\d.]+) minutes", group[0]["protocol"]):
+        words.append(f"--minutes {found[1]}")
+    words += ["--halved"] * bool(halved)
+    words += [f"--batch {value}" for name, value in options if name == "batch"]
+    if named := [f"{name}={value}" for name, value in options if name != "batch"]:
+        words.append(f"--options {','.join(named)}")
+    return " ".join(words)
 
 
 def fill_rows(lines: list[Line]) -> Iterator[Row]:
@@ -43,6 +57,7 @@ def label_rows(lines: list[Line]) -> Iterator[Row]:
             f"{percent(values(group, 'least'))}; diversity {spread(values(group, 'diversity'), 2)} of real "
             f"digits'{cold}; the judge is right on {percent(values(group, 'judge'))} of the test digits; "
             + minutes(group),
+            asked(group, family, chosen, halved),
         )
 
 
@@ -76,6 +91,7 @@ def caption_rows(lines: list[Line]) -> Iterator[Row]:
             f"**{percent(values(group, 'all'))}**; {percent(values(group, 'seen'))} of combinations "
             f"that were seen, {percent(values(group, 'real'))} of real pictures"
             f"{_diverse(group)}{_colder(group)}; {minutes(group)}",
+            asked(group, family, chosen),
         )
 
 
@@ -104,4 +120,5 @@ def emoji_rows(lines: list[Line]) -> Iterator[Row]:
             f"**{percent(values(group, 'found'))}** ± {100 * max(values(group, 'error')):.1f}; of real "
             f"held-out pictures {percent(values(group, 'real'))}, of pictures of another caption "
             f"{percent(values(group, 'shuffled'))}; {minutes(group)}",
+            asked(group, family),
         )

@@ -6,8 +6,8 @@ import statistics
 
 from _record import Line
 
-Row = tuple[str, str, str]
-"""What was measured, the number to reach, what was reached."""
+Row = tuple[str, ...]
+"""What was measured, the number to reach, what was reached; the command's arguments, or nothing."""
 
 
 def spread(values: list[float], digits: int) -> str:
