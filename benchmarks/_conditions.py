@@ -120,5 +120,5 @@ def emoji_rows(lines: list[Line]) -> Iterator[Row]:
             f"**{percent(values(group, 'found'))}** ± {100 * max(values(group, 'error')):.1f}; of real "
             f"held-out pictures {percent(values(group, 'real'))}, of pictures of another caption "
             f"{percent(values(group, 'shuffled'))}; {minutes(group)}",
-            asked(group, family),
+            asked(group, family) + f" --captions {captions}" * (captions != "tags"),
         )

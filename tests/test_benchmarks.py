@@ -197,24 +197,34 @@ def test_rows_of_conditions_say_the_figures(results: Path) -> None:
     )
     text = table.table()
     assert "**35.0 (30.0–40.0) %** ± 2.0; of real held-out pictures 50.0 (50.0–50.0) %" in text
-    assert "8.0 min on one thread | `./dev bench text_emoji`" in text
+    assert "8.0 min on one thread | `./dev bench text_emoji --families vae --captions name`" in text
     assert "**83.00** ± 0.20 nats; 10.0 min on 1 thread(s) |" in text
 
 
 @pytest.mark.parametrize(
-    ("name", "key", "figures"),
+    ("name", "key", "figures", "again"),
     [
-        ("label_mnist", {"family": "vae", "halved": True}, ("agreement", "least", "diversity", "judge")),
-        ("caption_shapes", {"family": "gan", "unit": "words"}, ("all", "seen", "real")),
-        ("joint_shapes", {"seed": 0}, ("all", "cold", "from caption", "from picture", "real")),
+        (
+            "label_mnist",
+            {"family": "vae", "halved": True, "chosen": "likelihood normal, share 0.3"},
+            ("agreement", "least", "diversity", "judge"),
+            " --families vae --halved --options likelihood=normal,share=0.3",
+        ),
+        (
+            "caption_shapes",
+            {"family": "gan", "unit": "words", "chosen": "batch 50, gamma 0.05"},
+            ("all", "seen", "real"),
+            " --families gan --batch 50 --options gamma=0.05",
+        ),
+        ("joint_shapes", {"seed": 0}, ("all", "cold", "from caption", "from picture", "real"), ""),
     ],
 )
 def test_every_benchmark_of_conditions_has_a_row(
-    results: Path, name: str, key: dict[str, Any], figures: tuple[str, ...]
+    results: Path, name: str, key: dict[str, Any], figures: tuple[str, ...], again: str
 ) -> None:
     put(results, name, line(key, seconds=60, **dict.fromkeys(figures, 0.875)))
     text = table.table()
-    assert "**87.5 %**" in text and f"1.0 min on one thread | `./dev bench {name}`" in text
+    assert "**87.5 %**" in text and f"1.0 min on one thread | `./dev bench {name}{again}`" in text
 
 
 def test_rows_of_captions_and_poems_say_the_figures(results: Path) -> None:
