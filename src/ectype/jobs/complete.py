@@ -53,8 +53,8 @@ def complete(
     """Missing parts of items: several answers to what is known, such as pictures of a caption.
 
     Of a text what is known may be its beginning, which stays to the symbol; its code is drawn from what the
-    beginning leaves possible. Each answer is a draw of its own. Draw k of an item depends on the seed, the
-    item and k alone.
+    beginning leaves possible. Answers to one item are found together, in a second or a few for each 128 of
+    them. Draw k of an item depends on the seed, the item and k alone.
 
     Arguments:
         run: a run's folder, or its model file; trained with --joint.
