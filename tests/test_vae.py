@@ -419,7 +419,7 @@ def test_a_built_model_trains_in_anybodys_loop() -> None:
     model = build("vae", rows, hidden=(16,), latent=2, seed=3)
     assert torch.equal(torch.get_rng_state(), before)  # building leaves the process's noise alone
     batch = rows.batch(rows.splits["train"])
-    optimizer = torch.optim.Adam(model.parameters(), 1e-2)
+    optimizer = torch.optim.Adam(model.parameters(), 3e-3)  # at 1e-2 flows break without clipping
     losses = []
     for step in range(60):
         optimizer.zero_grad()
