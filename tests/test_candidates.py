@@ -56,33 +56,33 @@ def test_codes_are_draws_given_what_is_known(model: VAE, guess: str, monkeypatch
     assert abs(float(z.T.corrcoef()[0, 1])) < 0.12
 
 
+def knowing(patched: pytest.MonkeyPatch, latent: int, prior: str, width: float, *, sign: bool = True) -> VAE:
+    """p(x | z) is a normal of this width around z, or around |z|; the encoder knows nothing."""
+    data = ec.read(np.random.default_rng(0).normal(size=(50, latent)).astype(np.float32))
+    built = ec.build("vae", data, network="mlp", hidden=(), latent=latent, prior=prior)
+    assert isinstance(built, VAE)
+    nothing = NormalDistribution(torch.zeros(1, latent), torch.zeros(1, latent))
+
+    def decode(self: VAE, z: Tensor, context: Context | None = None) -> NormalDistribution:
+        return NormalDistribution(z if sign else z.abs(), torch.full_like(z, math.log(width)))
+
+    patched.setattr(VAE, "posterior", lambda *_: nothing)
+    patched.setattr(VAE, "decode", decode)
+    return built
+
+
 def test_what_nearly_no_draw_of_the_prior_fits_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     """8 numbers, all known to a hundredth: 10^-20 of the prior's draws fit, and the guess is its own."""
-    data = ec.read(np.random.default_rng(0).normal(size=(50, 8)).astype(np.float32))
-    model = ec.build("vae", data, network="mlp", hidden=(), latent=8, prior="flow")
-    nothing = NormalDistribution(torch.zeros(1, 8), torch.zeros(1, 8))
-    monkeypatch.setattr(VAE, "posterior", lambda *_: nothing)
-    monkeypatch.setattr(
-        VAE, "decode", lambda _, z, context=None: NormalDistribution(z, torch.full_like(z, math.log(0.01)))
-    )
+    model = knowing(monkeypatch, 8, "flow", 0.01)
     x = torch.randn(1, 8, generator=torch.Generator().manual_seed(0))
-    with torch.no_grad():
-        z = codes(model, x, None, 0)
+    z = codes(model, x, None, 0)
     assert float((z - x).square().mean().sqrt()) < 0.02
     assert len(z.unique(dim=0)) > 40  # weighed once, one would be all
 
 
-def test_far_apart_places_that_fit_are_all_found(monkeypatch: pytest.MonkeyPatch) -> None:
-    """|z| known of four numbers: 16 places, each found by several candidates, not one by all."""
-    data = ec.read(np.random.default_rng(0).normal(size=(50, 4)).astype(np.float32))
-    model = ec.build("vae", data, network="mlp", hidden=(), latent=4, prior="normal")
-    nothing = NormalDistribution(torch.zeros(1, 4), torch.zeros(1, 4))
-    monkeypatch.setattr(VAE, "posterior", lambda *_: nothing)
-    monkeypatch.setattr(
-        VAE,
-        "decode",
-        lambda _, z, context=None: NormalDistribution(z.abs(), torch.full_like(z, math.log(0.02))),
-    )
+def test_several_far_apart_places_that_fit_are_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    """|z| known of four numbers: 16 places, several of them found in each search, not one."""
+    model = knowing(monkeypatch, 4, "normal", 0.02, sign=False)
     x = torch.tensor([[0.7, 1.1, 0.4, 0.9]])
     places = [len((codes(model, x, None, seed) > 0).unique(dim=0)) for seed in range(5)]
     assert sum(places) >= 15
