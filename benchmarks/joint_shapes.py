@@ -39,7 +39,8 @@ OPTIONS: dict[str, Any] = {
     "likelihood": "normal",
     "warmup": 0.3,
     "layers": 10,
-    "share": 0.65,
+    "units": 128,
+    "share": 0.45,
 }
 RATE, COLD = 2e-3, 0.6
 BATCH = 50
