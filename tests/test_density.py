@@ -18,8 +18,9 @@ from ectype.data.store import Resident
 from ectype.errors import UsageError
 from ectype.models.codes import _numbers
 from ectype.models.density import BATCH, Density
-from ectype.priors.flow import Flow
+from ectype.priors.flow import Flow, FlowDistribution
 from ectype.shapes import Row
+from ectype.training import parts
 from ectype.training.loop import fit
 
 SMALL: dict[str, Any] = {"network": "mlp", "hidden": (8,), "layers": 2, "units": 8, "latent": 3}
@@ -90,7 +91,9 @@ def test_without_a_length_both_parts_together_take_what_one_would() -> None:
             fit(ec.build("vae", rows(), share=0.5, **SMALL), rows(), steps=steps)
 
 
-def test_a_prior_that_gets_no_better_stays_as_it_was(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("long", [1, 1000])
+def test_a_prior_that_gets_no_better_stays_as_it_was(long: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(parts, "LONG", long)
     monkeypatch.setattr(Density, "default_rate", 10.0)
     model = ec.build("vae", rows(), share=0.5, **SMALL)
     kept: dict[str, Tensor] = {}
@@ -99,6 +102,25 @@ def test_a_prior_that_gets_no_better_stays_as_it_was(monkeypatch: pytest.MonkeyP
             kept = {k: v.clone() for k, v in step.model.prior.state_dict().items()}
     assert step.of
     assert all(torch.equal(v, kept[k]) for k, v in model.prior.state_dict().items())
+
+
+@pytest.mark.parametrize("long", [False, True])
+def test_a_long_part_begins_with_new_weights(long: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(parts, "LONG", 20 if long else 21)
+    kept, first = Density.loss, list[float]()
+
+    def noted(self: Density, batch: Any, *rest: Any, **named: Any) -> Any:
+        if self.training:
+            found = self.latents(1)
+            assert isinstance(found, FlowDistribution)
+            first.append(float(found.noise_of(torch.ones(1, 3)).detach().norm()))
+        return kept(self, batch, *rest, **named)
+
+    monkeypatch.setattr(Density, "loss", noted)
+    model = ec.build("vae", rows(), share=0.5, **SMALL)
+    list(fit(model, rows(), steps=40, batch=20, threads=1))
+    turned = math.isclose(first[0], math.sqrt(3), rel_tol=1e-5)  # new weights turn and do no more
+    assert turned == long
 
 
 def test_the_part_has_batches_of_its_own() -> None:

@@ -25,6 +25,10 @@ from ectype.priors import Prior
 BATCH = 256
 """Posteriors a step, or more: they cost little, and fewer leave a flow behind (docs/log.md, 2026-11-22)."""
 
+LONG = 2000
+"""Steps from which on it begins with new weights: those that followed moving codes learn more slowly from
+then on, and are ahead only in fewer steps (docs/log.md, 2026-11-22)."""
+
 
 @final
 class Density(Model):

@@ -158,7 +158,16 @@ class Flow(Prior):
                 f"share is the part of the run in which the prior learns by itself, below 1, not {share}"
             )
         self.share = share
-        self.couplings = nn.ModuleList(Coupling(latent, context, units) for _ in range(layers))
+        self.size = (layers, units)
+        self.couplings = self._couplings()
+
+    def _couplings(self) -> nn.ModuleList:
+        layers, units = self.size
+        return nn.ModuleList(Coupling(self.latent, self.context, units) for _ in range(layers))
+
+    def reset(self) -> None:
+        """Other weights, drawn as the first ones were: N(0, 1) turned."""
+        self.couplings.load_state_dict(self._couplings().state_dict())
 
     def forward(self, n: int, context: Context | None, posterior: Posterior) -> FlowDistribution:
         vector = None if context is None else context.vector.float()

@@ -22,8 +22,9 @@ from ectype.data.data import Data
 from ectype.hardware import channels_last, choose_precision
 from ectype.models import Autoencoder, Model
 from ectype.models.codes import data_of, draw_from, learner_of, moving
-from ectype.models.density import BATCH, Density
+from ectype.models.density import BATCH, LONG, Density
 from ectype.noise import mix
+from ectype.priors.flow import Flow
 from ectype.training.budget import DEFAULT_MINUTES
 from ectype.training.session import Session
 from ectype.training.state import Progress, load_state, restore
@@ -107,10 +108,20 @@ def following(part: Part) -> Part | None:
     found.session.begin(**progress.rest)
     if isinstance(found.session.model, Density):
         found.session.check_if_due()  # a prior that gets no better stays as it was
+        _renew(found.session)
     told = asdict(progress)
     told["supervisor"] = {"now": {"events": session.supervisor.now.events}}
     found.session.progress.past = told
     return _drawing(found)
+
+
+def _renew(session: Session) -> None:
+    """New weights for a prior that has steps enough to learn from nothing; the judged ones stay the best."""
+    prior = session.model.prior
+    if isinstance(prior, Flow) and session.total >= LONG:
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(mix(session.settings.seed, 13))
+            prior.reset()
 
 
 def resumed(session: Session, path: Path) -> Part:
