@@ -19,14 +19,15 @@ from ectype.jobs.comparing import compared, make
 from ectype.jobs.evaluate import evaluate
 from ectype.jobs.inputs import Items, items_of
 from ectype.jobs.pictures import Pictures
-from ectype.jobs.report import warnings_of
+from ectype.jobs.report import _judged, warnings_of
 from ectype.kinds.attributes import Attributes
 from ectype.kinds.image import Image
 from ectype.kinds.label import Label
 from ectype.kinds.vector import Vector
 from ectype.metrics import REAL, Score
 from ectype.metrics.agreement import Answers, agreement, recognised
-from ectype.metrics.conditions import gaps, shuffled, warning
+from ectype.metrics.agreement import told as judge_told
+from ectype.metrics.conditions import BESIDE, gaps, shuffled, warning
 from ectype.metrics.diversity import diversity, grouped
 from ectype.metrics.eye import Eye
 from ectype.metrics.space import Space
@@ -106,6 +107,8 @@ def test_what_the_judge_cannot_tell_is_left_out() -> None:
     kind, true = Label("ab"), torch.arange(2).repeat(100)
     blind = answers(torch.eye(2)[true.flip(0)], true)
     assert agreed("label", kind, answers(torch.eye(2)[true], true), blind) == {}
+    assert not judge_told("label", kind, blind)
+    assert judge_told("label", kind, answers(torch.eye(2)[true], true))
 
 
 def test_values_are_recognised_where_they_are_the_commonest_answer() -> None:
@@ -281,6 +284,9 @@ def test_a_gap_whose_interval_holds_zero_is_warned_of() -> None:
     assert warning(replace(score, error=0.4)) == ""
     assert "the conditions are ignored" in warning(replace(score, name="gap: all conditions", value=-1.0))
     assert warning(replace(score, name="gap: text (guidance 2)")) == ""
+    assert "the condition 'text' is misread: items are less probable" in warning(replace(score, value=-4.0))
+    several = replace(score, floor_name=BESIDE)
+    assert "the condition 'text' adds nothing to what the other conditions say" in warning(several)
 
 
 def batches(n: int = 10) -> list[Batch]:
@@ -321,6 +327,39 @@ def test_few_items_do_not_say_that_a_condition_is_ignored() -> None:
     assert warning(score) == "whether the condition 'text' is read cannot be told from 24 items (4 ± 3 nats)"
     assert "is ignored" in warning(replace(score, value=-0.1))
     assert "is ignored" in warning(replace(score, n=200))
+
+
+def test_what_few_items_leave_no_doubt_of_is_said() -> None:
+    score = Score("diversity: text", 0.05, "", "neither", 60, "test", error=0.005, least=100)
+    assert "items made under the same 'text' are much alike" in warning(score)
+    assert warning(replace(score, error=0.4)) == ""
+    lone = Score("agreement", 0.3, "", "higher", 24, "test", error=0.1, floor=0.2, least=100)
+    assert warning(lone) == "whether made items heed 'label' cannot be told from 24 items"
+    assert warning(replace(lone, value=0.9)) == ""
+    covered = Score(
+        "coverage", 0.05, "", "higher", 60, "test", error=0.02, floor=0.9, floor_name=REAL, least=100
+    )
+    assert any("large parts of the data are never made" in said for said in _judged(covered))
+    assert not _judged(replace(covered, error=None))
+
+
+@pytest.mark.parametrize("model", ["gan", "ae"])
+def test_a_condition_that_no_judge_can_tell_is_said_to_be_one(model: str, caplog: Any) -> None:
+    random = np.random.default_rng(0)
+    points, dealt = random.normal(size=(400, 3)).astype(np.float32), random.integers(0, 3, 400)
+    data = ec.read((points, dealt), given="label")
+    built = ec.build(model, data, network="mlp", latent=2, hidden=(8,))
+    for _ in ec.fit(built, data, steps=2):
+        pass
+    run = ec.Run.of(built, data)
+    with caplog.at_level("INFO", logger="ectype"):
+        for _ in range(2):  # it is said anew, and stands in the record once
+            items = Items(data, data.splits["all"], "all")
+            scores = {s.name for s in compared(run, items, data, seed=0, judged=True)}
+    assert not scores & {"agreement", "values recognised: label", "classes made", "class shares"}
+    said = [w for w in run.record["warnings"] if "nothing tells whether made items heed 'label'" in w]
+    assert len(said) == 1 and said[0] in caplog.text
+    assert said[0] in warnings_of(run.record, [], Pictures())
 
 
 def test_items_of_one_class_say_nothing_about_it(ignoring: ec.Run) -> None:

@@ -18,6 +18,7 @@ from ectype.errors import DataError, UsageError
 from ectype.jobs import decoding
 from ectype.jobs.encode import encode
 from ectype.jobs.inputs import conditions_of, context_of, items_of, tensors_of
+from ectype.jobs.outputs import tell_kinds
 from ectype.jobs.reconstruct import reconstruct
 from ectype.jobs.sample import sample
 from ectype.kinds.label import Label
@@ -460,3 +461,39 @@ def test_a_table_with_several_rows_for_one_picture_gives_the_first_and_says_so(t
     assert [kind.unpack(row.numpy()) for row in stored] == [f"caption {i}" for i in (0, 2, 4, 6)]
     assert "4 of 9 rows of rows.csv name an item once more: its first row is taken" in data.notes
     assert "1 of 9 rows of rows.csv belong to no item" in data.notes
+
+
+def test_an_empty_condition_is_none_that_was_meant(source: Path) -> None:
+    for nothing in ("", [""], " , "):
+        with pytest.raises(UsageError, match="names no condition; leave it out for none"):
+            ec.read(str(source), given=nothing)
+    assert ec.read(str(source), given=[]).conditions == {}
+
+
+def test_it_is_said_as_what_a_column_was_read(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    rows, words = (
+        np.random.default_rng(0).normal(size=(60, 3)).astype(np.float32),
+        ["a red dot", "a blue dot"],
+    )
+    told = (rows, {"caption": words * 30, "sort": ["a"] * 60})
+    data = ec.read(told, given=["caption", "sort"])
+    assert (
+        sum(
+            "caption was read as a label of 2 classes; caption:words or caption:text" in n for n in data.notes
+        )
+        == 1
+    )
+    with caplog.at_level("INFO", logger="ectype"):
+        tell_kinds(data)
+    assert "given: caption (label, 2 classes)" in caplog.messages
+    assert (
+        "given: sort (label, 1 class: it is the same for all, so there is nothing to tell apart)"
+        in caplog.messages
+    )
+    assert not any("was read as" in note for note in ec.read(told, given=["caption:label"]).notes)
+    both = ec.read((rows, {"caption": words * 30}), joint="caption")
+    assert any("caption was read as a label of 2 classes" in note for note in both.notes)
+    caplog.clear()
+    with caplog.at_level("INFO", logger="ectype"):
+        tell_kinds(both)
+    assert caplog.messages == ["made with it: caption (label, 2 classes)"]

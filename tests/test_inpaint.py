@@ -131,6 +131,22 @@ def test_white_in_the_mask_is_the_hole_split_in_the_middle(tmp_path: Path) -> No
         hole_of(kind, mask(tmp_path / "dark.png", (8, 8), (0, 0, 4, 2), 120), None, None)
 
 
+def test_a_mask_may_be_an_array_or_a_picture_of_pillows(tmp_path: Path) -> None:
+    kind, there = Image(1, (8, 8)), np.zeros((8, 8), bool)
+    there[2:4, 1:5] = True
+    for same in (there, there.astype(np.float32), there.astype(np.uint8) * 255, Pillow.fromarray(there)):
+        assert np.array_equal(hole_of(kind, same, None, None).numpy(), there)
+
+
+def test_pictures_of_another_size_are_said_to_be_scaled(
+    known: Run, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    Pillow.new("L", (16, 16)).save(tmp_path / "large.png")
+    with caplog.at_level("INFO", logger="ectype"):
+        inpaint(known, tmp_path / "large.png", side="lower", draws=1)
+    assert "1 of 1 pictures were scaled and cut to 8x8, the size this model makes" in caplog.text
+
+
 def test_of_a_brush_on_a_transparent_layer_the_strokes_are_the_hole(tmp_path: Path) -> None:
     for empty in ((0, 0, 0, 0), (255, 255, 255, 0)):  # editors leave either colour where nothing was drawn
         layer = Pillow.new("RGBA", (8, 8), empty)
@@ -155,8 +171,10 @@ def test_holes_that_are_none_are_refused_in_one_line(known: Run, source: Path, t
         DataError, match=r"wrong.png has 9x7 pixels and the pictures 8x8: make it of that size"
     ):
         inpaint(known, source, mask=wrong)
-    with pytest.raises(DataError, match="no readable picture"):
+    with pytest.raises(DataError, match="nothing.png: there is no such file"):
         hole_of(kind, tmp_path / "nothing.png", None, None)
+    with pytest.raises(UsageError, match=r"a mask is a picture or an array \(H, W\), not one of form"):
+        hole_of(kind, np.zeros((8, 8, 3)), None, None)
     with pytest.raises(UsageError, match="covers every pixel, so nothing is known: use ectype sample"):
         hole_of(kind, None, (0, 0, 8, 8), None)
     with pytest.raises(UsageError, match=r"box 4,4,9,8 is no part of 8x8 pixels"):

@@ -15,10 +15,13 @@ import ectype as ec
 from ectype.assembly import build
 from ectype.data.data import Data
 from ectype.data.fitted import read_with
+from ectype.data.joint import apart
 from ectype.data.reading import read, reread
 from ectype.errors import DataError, EctypeError, ModelFileError, UsageError
 from ectype.jobs.candidates import CANDIDATES
+from ectype.jobs.comparing import compared
 from ectype.jobs.complete import complete
+from ectype.jobs.inputs import Items
 from ectype.kinds import restored, state_of
 from ectype.kinds.attributes import Attributes
 from ectype.kinds.image import Image
@@ -339,6 +342,29 @@ def test_a_narrow_guess_that_is_nearly_right_is_pulled_in_full() -> None:
     (plain,) = torch.autograd.grad(normal_kl(of, guess).sum(), mean)
     torch.testing.assert_close(torch.autograd.grad(_eased(of, guess).sum(), mean)[0], plain)
     assert bool((plain.norm(dim=1) > _PULL * 4**0.5).all()), "or a bound on the pull itself would pass"
+
+
+def test_a_judge_says_whether_parts_go_together() -> None:
+    random = np.random.default_rng(0)
+    sides = random.integers(0, 2, 600)
+    rows = (np.stack([6 * sides - 3, 3 - 6 * sides], 1) + random.normal(size=(600, 2))).astype(np.float32)
+    words = ["right" if side else "left" for side in sides]
+    data = read((rows, {"side": words}), joint="side")
+    shown = apart(data)
+    assert shown.kind.name == "vector" and list(shown.given) == ["side"]
+    at = torch.arange(5)
+    assert [data.items(at)[i]["side"] for i in range(5)] == words[:5]
+    assert torch.equal(shown.batch(at).x, data.kind.shape.split(data.batch(at).x)[0])  # type: ignore[attr-defined]
+    told = shown.given["side"]
+    assert [told.kind.unpack(row) for row in told.stored[:5].numpy()] == words[:5] and bool(
+        told.present.all()
+    )
+    for steps, low, high in ((1, 0.2, 0.8), (800, 0.8, 1.0)):
+        run = trained(data, steps, prior="normal", hidden=(32,), joined=64)
+        items = Items(data, data.splits["all"], "all")
+        found = {s.name: s for s in compared(run, items, data, seed=0, judged=True)}
+        assert low < found["agreement: side"].value <= high
+    assert apart(shown) is shown
 
 
 def test_a_part_completes_the_other_and_stays_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:

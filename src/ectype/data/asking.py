@@ -52,12 +52,14 @@ class Asked:
 def asked_for(given: str | Path | Sequence[str | Path] | None) -> list[Asked]:
     """The conditions of `given`, several in a sequence or with commas between them.
 
-    Raises UsageError for a kind that does not exist, and for two conditions of one name.
+    Raises UsageError for a kind that does not exist, for two conditions of one name, and for an empty text.
     """
     if given is None:
         return []
     texts = given.split(",") if isinstance(given, str) else [given] if isinstance(given, Path) else given
     found = [_entry(str(text).strip()) for text in texts if str(text).strip()]
+    if texts and not found:  # of an unset variable of a shell: an unconditional run would be hours lost
+        raise UsageError(f"--given {given!r} names no condition; leave it out for none")
     refuse_twice(found)
     return found
 

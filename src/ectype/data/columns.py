@@ -15,7 +15,7 @@ The column "label" is a label whatever is in it.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import numpy as np
@@ -155,8 +155,26 @@ def sort_of(name: str, column: Column) -> str:
         return "vector" if len(different) > MANY else "label"
     if any(BETWEEN in str(value) for value in different):
         return "attributes"
-    worded = 2 * sum(len(str(value).split()) > 1 for value in different) > len(different)
-    return "text" if (2 * len(different) > len(values)) + worded + (len(different) > MANY) >= 2 else "label"
+    signs = (2 * len(different) > len(values)) + _worded(different) + (len(different) > MANY)
+    return "text" if signs >= 2 else "label"
+
+
+def _worded(different: Collection[Any]) -> bool:
+    """Whether most of a column's different values are several words."""
+    return 2 * sum(len(str(value).split()) > 1 for value in different) > len(different)
+
+
+def remark(found: Found, name: str) -> None:
+    """Note that a column whose kind nobody said was read as classes, where it could be texts as well."""
+    column = found.columns.get(name, [])
+    if name == "label" or sort_of(name, column) != "label":
+        return
+    different = {value for value in column if known(value)}
+    if _worded(different):
+        found.notes.append(
+            f"{name} was read as a label of {len(different)} classes; {name}:words or {name}:text reads it "
+            "as a text"
+        )
 
 
 def known(value: Any) -> bool:

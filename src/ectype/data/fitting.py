@@ -223,6 +223,12 @@ def by_kind(found: Found, kind: Kind, where: str, *, strict: bool, limit: float 
         arrays.check(found.values, where)
         _, store = arrays.image_store(found, where, limit=limit, fitted=plain)
     else:
-        pictures.survey(found, where, strict)
+        forms = pictures.survey(found, where, strict)
+        others = sum((form.height, form.width) != kind.size for form in forms)
+        if others:
+            h, w = kind.size
+            found.notes.append(
+                f"{others} of {len(forms)} pictures were scaled and cut to {h}x{w}, the size this model makes"
+            )
         store = pictures.decode(found, plain, where, strict, limit)
     return binarised(store, plain, seed) if kind.binarise == "static" else store

@@ -7,6 +7,7 @@ word by word where at most 2,000 different words occur, unless its kind is said 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -14,8 +15,8 @@ from torch import Tensor
 
 from ectype.data import fitting
 from ectype.data.asking import Asked
-from ectype.data.columns import conditions, known, sort_of
-from ectype.data.data import Condition
+from ectype.data.columns import conditions, known, remark, sort_of
+from ectype.data.data import Condition, Data
 from ectype.data.found import Found
 from ectype.data.store import Store, Widened
 from ectype.errors import DataError, UsageError
@@ -58,6 +59,9 @@ def joined(
                 f"--joint {one}: the items themselves are called '{item.name}'; "
                 f"call the column otherwise, such as other={one}"
             )
+    for one in asked:
+        if one.kind is None:
+            remark(found, one.name)
     wanted = {one.name: one.kind or _sort(found, one.name) for one in asked}
     columns = conditions(found, wanted, where, item=item, train=train, strict=strict, limit=limit)
     record = Record({item.name: item, **{name: column.kind for name, column in columns.items()}})
@@ -82,6 +86,22 @@ def by_kind(found: Found, kind: Kind, where: str, *, strict: bool, limit: float 
         found.notes.append(f"{where} {text}: read without")
     columns = conditions(found, there, where, item=item, strict=strict, limit=limit)
     return _beside(store, columns, kind)
+
+
+def apart(data: Data) -> Data:
+    """Items of several parts as their first part, under the others as conditions; any other data as it is."""
+    record, store = data.kind, data.store
+    if not isinstance(record, Record) or not isinstance(store, Widened):
+        return data
+    first, *others = record.parts.items()
+    at, given = 0, dict(data.given)
+    for i, (name, kind) in enumerate(others, 1):
+        blank = kind.stored(torch.zeros(1, *kind.shape.form))
+        piece = store.further[:, at : at + blank.nbytes].numpy().copy()  # a copy, so that it is aligned
+        stored = torch.from_numpy(piece.view(blank.dtype).reshape(len(store), *blank.shape[1:]))
+        given[name] = Condition(kind, stored, store.further[:, i - len(record.parts)] > 0)
+        at += blank.nbytes
+    return replace(data, kind=first[1], store=store.items, given=given)
 
 
 def _sort(found: Found, name: str) -> str | None:

@@ -38,12 +38,14 @@ class Made:
         real: (N, *form) real ones.
         given: the conditions both have, (N, *form) each, by name.
         kept: (N,) which of them have it.
+        same: whether the i-th real item has the i-th made one's conditions too.
     """
 
     x: Tensor
     real: Tensor
     given: dict[str, Tensor]
     kept: dict[str, Tensor]
+    same: bool = True
 
 
 def compared(
@@ -58,14 +60,14 @@ def compared(
         judged: whether to fit a judge where there are labels or other conditions.
         guidance: how strongly conditions act on what is made.
     """
-    from ectype.jobs.conditioned import varied
+    from ectype.jobs.conditioned import UNTOLD, varied
     from ectype.jobs.timely import as_read, timely
     from ectype.jobs.worded import worded
     from ectype.metrics.generation import gap, generation
     from ectype.metrics.spectrum import spectrum
 
     run.record.pop(SORTED, None)
-    warnings = [w for w in run.record.get("warnings", ()) if not str(w).startswith(_NOT)]
+    warnings = [w for w in run.record.get("warnings", ()) if not str(w).startswith((_NOT, UNTOLD))]
     run.record["warnings"] = warnings
     raw = make(run, items, seed, guidance)
     made = replace(raw, x=as_read(run.kind, raw.x, items))
@@ -113,8 +115,8 @@ def make(run: Run, items: Items, seed: int, guidance: float = 1.0) -> Made:
                 there = torch.ones(len(batch), dtype=torch.bool)
                 given.setdefault(name, []).append(batch.given[name])
                 kept.setdefault(name, []).append(batch.kept.get(name, there))
-    whole = ({name: torch.cat(parts) for name, parts in one.items()} for one in (given, kept))
-    return Made(torch.cat(made), torch.cat(real), *whole)
+    asked, known = ({name: torch.cat(parts) for name, parts in one.items()} for one in (given, kept))
+    return Made(torch.cat(made), torch.cat(real), asked, known)
 
 
 def _others(items: Items, home: Data | None, seed: int) -> Tensor:
@@ -138,13 +140,16 @@ def _x_of(data: Data, numbers: Tensor, seed: int) -> Tensor:
 
 
 def _judged(run: Run, made: Made, items: Items, home: Data, others: Tensor, *, seed: int) -> list[Score]:
-    """What a judge says of the made items."""
+    """What a judge says of the made items; of items of several parts, whether the parts go together."""
+    from ectype.data.joint import apart
     from ectype.jobs import conditioned
     from ectype.jobs.inputs import device_of
     from ectype.metrics.classifier import LABEL
     from ectype.metrics.eye import Eye
     from ectype.metrics.judge import judge
 
+    run, made = conditioned.parted(run, made)
+    home = apart(home)
     held_out = _held_out(home)
     pairs = conditioned.paired(run, home, made, held_out, split=items.split, seed=seed)
     targets = conditioned.targets_of(run, home)

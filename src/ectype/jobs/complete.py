@@ -167,7 +167,10 @@ def _names(record: Record, known: Mapping[str, Any] | Sequence[str]) -> list[str
         if name not in record.parts:
             raise UsageError(f"there is no part '{name}'{did_you_mean(name, record.parts)}")
     if not 0 < len(set(names)) < len(record.parts):
-        raise UsageError(f"some of the parts are known and some are not, of {', '.join(record.parts)}")
+        raise UsageError(
+            "some of the parts are known and some are not: say which with --known, "
+            f"of {', '.join(record.parts)}"
+        )
     return names
 
 

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from ectype.models import Autoencoder
     from ectype.runs import Run
 
+UNTOLD = "nothing tells whether made items heed"
 _SHUFFLED = 1000  # items that are weighed under another's conditions: enough for a tenth of a nat
 _SAMPLES = 20
 _SIZE = 250
@@ -74,7 +75,7 @@ def judged(
         split: which part of the data the conditions are from.
         seed: of what was made.
     """
-    from ectype.metrics.agreement import agreement, recognised
+    from ectype.metrics.agreement import agreement, recognised, told
 
     answers, numbers = known
     said, real = eye(made.x), eye(made.real)
@@ -85,10 +86,40 @@ def judged(
         if one is None or wanted is None:
             continue
         own = _answers(answers[name], one.values[numbers], one.present[numbers])
+        if not told(name, one.kind, own):
+            blind(run, name, int(own.known.sum()))
+            continue
         there = [_answers(part[name], *wanted) for part in (said, real)]
         scores += agreement(name, one.kind, there[0], own, split=split, seed=seed)
-        scores += recognised(name, one.kind, there[0], there[1], split=split, seed=seed)
+        if made.same:
+            scores += recognised(name, one.kind, there[0], there[1], split=split, seed=seed)
     return scores
+
+
+def parted(run: Run, made: Made) -> tuple[Run, Made]:
+    """Items of several parts as if the first had been made under the others; any other run as it is.
+
+    So the judges of conditions say whether parts that are made together go together.
+    """
+    from dataclasses import replace
+
+    from ectype.kinds.record import Record
+    from ectype.shapes import Tokens
+
+    record = run.kind
+    if not isinstance(record, Record):
+        return run, made
+    (_, first), *others = record.parts.items()
+    (x, *pieces), (real, *_) = (record.shape.split(rows.float()) for rows in (made.x, made.real))
+    given, kept = dict(made.given), dict(made.kept)
+    for (name, kind), piece in zip(others, pieces, strict=True):
+        kept[name] = ~piece.isnan().reshape(len(piece), -1).all(1)
+        known = piece.nan_to_num(0.0)
+        given[name] = known.long() if isinstance(kind.shape, Tokens) else known
+    return (
+        replace(run, kind=first, conditions={**run.conditions, **dict(others)}),
+        replace(made, x=x, real=real, given=given, kept=kept, same=False),
+    )
 
 
 def _answers(said: Tensor, true: Tensor, known: Tensor) -> Answers:
@@ -121,8 +152,19 @@ def paired(run: Run, home: Data, made: Made, held_out: Tensor, *, split: str, se
         real = home.batch(there[:_PAIRS], PerItem(seed, there[:_PAIRS].tolist()))
         judge = Pairing(home, name, kind, seed=seed, device=device_of(run))
         picked = judge.picks(made.x[known], made.given[name][known], seed)
-        scores += pairing(name, picked, judge.picks(real.x, real.given[name], seed), split=split, seed=seed)
+        right = judge.picks(real.x, real.given[name], seed)
+        found = pairing(name, picked, right, split=split, seed=seed)
+        if picked is not None and right is not None and not found:
+            blind(run, name, len(right))
+        scores += found
     return scores
+
+
+def blind(run: Run, name: str, n: int) -> None:
+    """Keep in the record, and say, that no judge of a condition could be had."""
+    text = f"{UNTOLD} '{name}': on {n:,} real held-out items a judge is no better than chance at telling it"
+    run.record["warnings"].append(text)
+    outputs.tell(f"warning: {text}")
 
 
 def asked(run: Run, made: Made, name: str, one: Target) -> tuple[Tensor, Tensor] | None:

@@ -12,6 +12,7 @@ from ectype.jobs import outputs
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from PIL import Image as Pillow
     from torch import Tensor
 
     from ectype.jobs.inputs import Items
@@ -50,7 +51,8 @@ def inpaint(
     Arguments:
         run: a run's folder, or its model file.
         source: pictures with holes, anything train reads; default: the data the run was trained on.
-        mask: a picture that is white in the hole and black elsewhere, of the pictures' size.
+        mask: a picture that is white in the hole and black elsewhere, of the pictures' size; from Python also
+            one of Pillow's or an array (H, W), true in the hole.
         box: the hole in pixels of the model's pictures: left, top, right, bottom; 8,8,20,20 is 12 by 12.
         side: half of the picture as the hole, or the box in its centre.
         draws: fills of each picture.
@@ -127,7 +129,9 @@ def hole_of(
         if side not in holes.SIDES:
             raise UsageError(f"side='{side}': one of {', '.join(holes.SIDES)}")
         hole = holes.side(side, kind.size)
-    what = f"the mask {mask}" if mask is not None else "the hole"
+    what = (
+        f"the mask {mask}" if isinstance(mask, str | Path) else "the mask" if mask is not None else "the hole"
+    )
     if not hole.any():
         raise UsageError(f"{what} has no white pixel, so there is no hole: white is what is to be filled")
     if hole.all():
@@ -148,7 +152,7 @@ def _masked(kind: Image, mask: Any, source: Any) -> Tensor:
 
     sizes = [kind.size]
     try:
-        with Pillow.open(mask) as opened:
+        with _opened(mask) as opened:
             found = upright_size(opened)
             if isinstance(source, str | Path) and Path(source).is_file():
                 try:
@@ -167,8 +171,27 @@ def _masked(kind: Image, mask: Any, source: Any) -> Tensor:
                 layer = opened.convert("RGBA")
                 strokes = Pillow.alpha_composite(Pillow.new("RGBA", layer.size, "black"), layer)
             return torch.tensor(Kind(1, kind.size, bits=1).pack(strokes))[0] > 127
+    except FileNotFoundError:
+        raise DataError(f"the mask {mask}: there is no such file") from None
     except OSError as error:
         raise DataError(f"the mask {mask} is no readable picture ({error})") from None
+
+
+def _opened(mask: Any) -> Pillow.Image:
+    """A mask as a picture: a file's, Pillow's own, or an array (H, W), true or above 127 in the hole."""
+    import numpy as np
+    from PIL import Image as Pillow
+
+    if isinstance(mask, str | Path):
+        return Pillow.open(mask)
+    if isinstance(mask, Pillow.Image):
+        return mask.copy()
+    array = np.asarray(mask)
+    if array.ndim != 2 or array.dtype.kind not in "biuf":
+        raise UsageError(f"a mask is a picture or an array (H, W), not one of form {array.shape}")
+    return Pillow.fromarray(
+        np.where(array > (127 if array.max(initial=0) > 1 else 0), 255, 0).astype(np.uint8)
+    )
 
 
 def fills_of(

@@ -227,10 +227,11 @@ def conditions_of(run: Run, given: Given, n: int) -> tuple[dict[str, Tensor], di
 
 def _condition(run: Run, name: str) -> Kind:
     if name not in run.conditions:
-        raise UsageError(
-            f"this model cannot be given '{name}'{did_you_mean(name, run.conditions)}"
-            + ("" if run.conditions else ": it was trained without conditions (train --given label)")
-        )
+        why = did_you_mean(name, run.conditions)
+        if not run.conditions:
+            alone, together = "was trained without conditions (train --given label)", "makes parts together"
+            why = f": it {alone if run.kind.name != 'record' else f'{together} (ectype complete --known)'}"
+        raise UsageError(f"this model cannot be given '{name}'{why}")
     return run.conditions[name]
 
 
@@ -274,7 +275,8 @@ def _uncut(kind: Image, value: Any) -> None:
 
     if isinstance(value, str | Path):
         if not Path(value).is_file():
-            raise DataError(f"{value}: there is no such file; give the path of a picture")
+            what = "is a folder" if Path(value).is_dir() else "there is no such file"
+            raise DataError(f"{value}: {what}; give the path of a picture")
         try:
             with Pillow.open(value) as picture:
                 size = upright_size(picture)

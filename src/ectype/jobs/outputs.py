@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 from ectype.errors import OutputError, UsageError
 
 if TYPE_CHECKING:
+    from ectype.data.data import Data
     from ectype.kinds import Kind
     from ectype.metrics import Score
 
@@ -206,6 +207,25 @@ def tell_texts(kind: Kind, *columns: Sequence[Any]) -> None:
     if kind.name == "text":
         for row in list(zip(*columns, strict=True))[:FEW_TEXTS]:
             tell("  " + " → ".join(str(item).replace("\n", " ") for item in row))
+
+
+def tell_kinds(data: Data) -> None:
+    """Say as what each condition, and each part that is made with the items, was read."""
+    from ectype.kinds.record import Record
+
+    parts = dict(list(data.kind.parts.items())[1:]) if isinstance(data.kind, Record) else {}
+    for what, kinds in (("made with it", parts), ("given", data.conditions)):
+        for name, kind in kinds.items():
+            classes, tags = getattr(kind, "classes", ()), getattr(kind, "tags", ())
+            more = (
+                f", {len(classes)} class{'es' if len(classes) > 1 else ''}"
+                if classes
+                else f", {len(tags)} tags"
+                if tags
+                else ""
+            )
+            alone = ": it is the same for all, so there is nothing to tell apart" if len(classes) == 1 else ""
+            tell(f"{what}: {name} ({kind.name}{more}{alone})")
 
 
 def tell_scores(scores: Sequence[Score]) -> None:

@@ -18,6 +18,7 @@ Read from the run's folder; every key may be missing and its row is then left ou
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -172,7 +173,8 @@ def _beside_real(score: Score) -> list[str]:
         return [f"most made texts are training texts, to the symbol: {score}"]
     if score.name == "class shares" and score.value > floor + UNEVEN:
         return [f"some classes are made far too often and others too rarely: {score}"]
-    if score.name in ("coverage", "precision") and score.enough and score.value < FAR * floor:
+    high = score.value + (0.0 if score.enough else 2 * (score.error or math.inf))
+    if score.name in ("coverage", "precision") and high < FAR * floor:
         what = {
             "coverage": "large parts of the data are never made",
             "precision": "most made items lie where no real ones do",

@@ -176,6 +176,7 @@ class _Training:
         """Say what is about to happen."""
         counts = ", ".join(f"{len(v):,} {k}" for k, v in data.splits.items() if k != "all")
         outputs.tell(f"{self.request['source']}: {data.kind.name}, {counts}")
+        outputs.tell_kinds(data)
         for note in (*data.notes, *([model.remark] if model.remark else [])):
             outputs.tell(f"note: {note}")
         numbers = sum(p.numel() for p in model.parameters())

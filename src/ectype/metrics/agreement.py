@@ -5,8 +5,8 @@
     vector       R² = 1 - Σ (a - â)² / Σ (a - ā)², a what was asked for, â what the judge reads off
 
 The judge is no oracle: each number stands beside the same one of real held-out items, and where it is no
-better than chance on those, there is no number. Chance is what the same answers get for conditions that were
-dealt out anew, Σ_c (share of c judged) (share of c asked); for R² it is 0, the mean.
+better than chance on those, there is no number (`told`). Chance is what the same answers get for conditions
+that were dealt out anew, Σ_c (share of c judged) (share of c asked); for R² it is 0, the mean.
 
     values recognised   classes or tags c such that c is the commonest answer for items made for c
 """
@@ -90,6 +90,11 @@ def agreement(name: str, kind: Kind, made: Answers, own: Answers, *, split: str,
                   note=f"the judge gets {right} on {int(own.known.sum()):,} held-out real items")
         )  # fmt: skip
     return scores
+
+
+def told(name: str, kind: Kind, own: Answers) -> bool:
+    """Whether a judge's answers for real held-out items say anything of a condition, beyond chance."""
+    return any(found.beats_chance for _, found in _each(name, kind, own))
 
 
 def called(name: str) -> str:

@@ -29,6 +29,9 @@ GAP = "gap"
 ALL = "all conditions"
 LEAST = 100
 """Items below which the gap should not be trusted."""
+IGNORED = "ignored"
+BESIDE = "told by the others"
+"""What a gap of 0 means for the only condition, or all of them, and for one of several."""
 GUIDED = " (guidance "
 """What the names of scores under guidance end with, and its value and a bracket."""
 _SURE = 1.96
@@ -62,7 +65,7 @@ def gaps(
         sure = "" if error is None else f"95 % interval {_interval(value, error)}; "
         scores.append(
             Score(f"{GAP}: {called}", value, "nats", "higher", len(each), split, seed, error=error,
-                  floor=0.0, floor_name="ignored", least=LEAST,
+                  floor=0.0, floor_name=BESIDE if several and called != ALL else IGNORED, least=LEAST,
                   note=f"{sure}worse by so much under another item's condition, by the iwae-{samples} bound")
         )  # fmt: skip
     return scores
@@ -108,25 +111,42 @@ def warning(score: Score) -> str:
         return unread
     name, _, condition = score.name.partition(": ")
     error, floor = _SURE * (score.error or 0.0), score.floor or 0.0
-    if GUIDED in score.name or not score.enough and name != GAP:
+    if GUIDED in score.name:
         return ""
     if name == GAP and score.value - error <= 0:
-        what, verb = ("the conditions", "are") if condition == ALL else (f"the condition '{condition}'", "is")
-        if not score.enough and score.value > 0:
-            return f"whether {what} {verb} read cannot be told from {score.n} items ({score.figures})"
-        return f"{what} {verb} ignored: items are as probable under another item's ({score.figures})"
+        return _of_gap(score, condition, error)
     if name in (AGREEMENT, PAIRING) and score.value - error <= floor:
+        if not score.enough:
+            return f"whether made items heed '{condition or 'label'}' cannot be told from {score.n} items"
         return (
             f"made items do not heed '{condition or 'label'}': {name} is {short(score.value)}, and "
             f"{short(floor)} by chance; {score.note}"
         )
-    if name == DIVERSITY and score.value + error < _NARROW:
+    if name == DIVERSITY and score.value + error < _NARROW:  # of however few items: that is in the error
         return (
             f"items made under the same '{condition}' are much alike: diversity {score.figures}; {score.note}"
         )
-    if name == RECOGNISED and score.value < floor:
+    if name == RECOGNISED and score.enough and score.value < floor:
         return (
             f"{score.value:.0f} {score.unit} values of '{condition}' are recognised in what is made, and "
             f"{floor:.0f} in real items; {score.note}"
         )
     return ""
+
+
+def _of_gap(score: Score, condition: str, error: float) -> str:
+    """What a gap says that is not surely above 0."""
+    what, verb = ("the conditions", "are") if condition == ALL else (f"the condition '{condition}'", "is")
+    if score.value + error < 0:
+        return (
+            f"{what} {verb} misread: items are less probable under their own than under another item's "
+            f"({score.figures})"
+        )
+    if not score.enough and score.value > 0:
+        return f"whether {what} {verb} read cannot be told from {score.n} items ({score.figures})"
+    if score.floor_name == BESIDE:
+        return (
+            f"{what} adds nothing to what the other conditions say: items are as probable under another "
+            f"item's ({score.figures})"
+        )
+    return f"{what} {verb} ignored: items are as probable under another item's ({score.figures})"

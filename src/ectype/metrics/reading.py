@@ -74,5 +74,5 @@ def warning(score: Score) -> str:
         return ""
     return (
         f"the decoder ignores its code: items are as probable with another item's ({score.figures}); "
-        "train with more free_bits, a longer warmup, or more skip"
+        "train with more --free-bits or a longer --warmup; of texts, more --skip"
     )
