@@ -307,6 +307,7 @@ def test_a_table_of_conditions(
         ("style\nbold\n", {"given": [{"age": 1}]}, UsageError, "use one of given and given_from"),
         ("style\nbold\n", {"each": "style"}, UsageError, "use one of each and given_from"),
         ("style\n", {}, DataError, "holds no rows"),
+        ("style\nbold\nbald\n", {}, UsageError, "c.csv, row 2: style: there is no label 'bald'"),
     ],
 )
 def test_a_table_that_is_none_of_conditions(

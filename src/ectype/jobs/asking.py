@@ -10,6 +10,7 @@ from ectype.errors import DataError, UsageError, did_you_mean
 from ectype.jobs.outputs import tell
 
 if TYPE_CHECKING:
+    from ectype.kinds import Kind
     from ectype.runs import Run
 
 Row = tuple[str, Mapping[str, Any]]
@@ -38,11 +39,22 @@ def rows_of(
     return [(name, {**shared, **row}) for name, row in rows]
 
 
+def _refuse(name: str, kind: Kind, value: Any, where: str) -> None:
+    """Raise the error of a value its kind does not have, and where it stands."""
+    from ectype.jobs.inputs import packed
+
+    try:
+        packed(name, kind, value)
+    except (DataError, UsageError) as error:
+        raise type(error)(f"{where}: {error}") from None
+
+
 def rows_from(run: Run, path: Path) -> list[Row]:
     """A table's rows as conditions of a model, with the names of its column file, name or id.
 
     An empty cell leaves a condition open. Pictures are named as in a manifest, below the table's folder.
-    Raises DataError for what is no table, UsageError where no column is a condition.
+    Raises DataError for what is no table, UsageError where no column is a condition and for a value that a
+    condition does not have.
     """
     from ectype.data.folder import names_of
     from ectype.data.joining import KEYS, within
@@ -65,11 +77,14 @@ def rows_from(run: Run, path: Path) -> list[Row]:
     rows: list[dict[str, Any]] = [{} for _ in range(len(table))]
     for name in known:
         kind = run.conditions[name]
-        for row, value in zip(rows, table.columns[name], strict=True):
-            if value is not None:
-                read = kind.image if isinstance(kind, Embedded) else pictured(kind)
-                said = str(value) if isinstance(kind, Text | Embedded) else value
-                row[name] = said if read is None else within(path.parent, value, str(path))
+        read = kind.image if isinstance(kind, Embedded) else pictured(kind)
+        for number, (row, value) in enumerate(zip(rows, table.columns[name], strict=True), 1):
+            if value is None:
+                continue
+            said = str(value) if isinstance(kind, Text | Embedded) else value
+            row[name] = said if read is None else within(path.parent, value, str(path))
+            if read is None and not isinstance(kind, Embedded):
+                _refuse(name, kind, said, f"{path}, row {number}")
     keys = table.columns[key] if key else [None] * len(table)
     named = [f"{i:04d}" if value is None else str(value) for i, value in enumerate(keys)]
     return list(zip(names_of([PurePosixPath(name) for name in named]), rows, strict=True))
