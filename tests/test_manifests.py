@@ -467,7 +467,7 @@ def test_what_is_asked_for_can_be_typed_again() -> None:
     ]
     assert [str(one) for one in asked_for(texts)] == texts
     assert [one.name for one in asked_for(texts)] == ["label", "caption", "name", "x", "ink", "y", "i"]
-    assert asked_for(None) == asked_for("") == [] and [one.name for one in asked_for(Path("a/ink/"))] == [
+    assert asked_for(None) == asked_for([]) == [] and [one.name for one in asked_for(Path("a/ink/"))] == [
         "ink"
     ]
 

@@ -211,21 +211,20 @@ def tell_texts(kind: Kind, *columns: Sequence[Any]) -> None:
 
 def tell_kinds(data: Data) -> None:
     """Say as what each condition, and each part that is made with the items, was read."""
+    from ectype.kinds.attributes import Attributes
+    from ectype.kinds.label import Label
     from ectype.kinds.record import Record
 
     parts = dict(list(data.kind.parts.items())[1:]) if isinstance(data.kind, Record) else {}
     for what, kinds in (("made with it", parts), ("given", data.conditions)):
         for name, kind in kinds.items():
-            classes, tags = getattr(kind, "classes", ()), getattr(kind, "tags", ())
-            more = (
-                f", {len(classes)} class{'es' if len(classes) > 1 else ''}"
-                if classes
-                else f", {len(tags)} tags"
-                if tags
-                else ""
-            )
-            alone = ": it is the same for all, so there is nothing to tell apart" if len(classes) == 1 else ""
-            tell(f"{what}: {name} ({kind.name}{more}{alone})")
+            more = ""
+            if isinstance(kind, Attributes):
+                more = f", {len(kind.tags)} tags"
+            elif isinstance(kind, Label):
+                lone = "1 class: it is the same for all, so there is nothing to tell apart"
+                more = f", {len(kind.classes)} classes" if len(kind.classes) > 1 else f", {lone}"
+            tell(f"{what}: {name} ({kind.name}{more})")
 
 
 def tell_scores(scores: Sequence[Score]) -> None:
