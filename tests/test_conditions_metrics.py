@@ -107,6 +107,8 @@ def test_what_the_judge_cannot_tell_is_left_out() -> None:
     kind, true = Label("ab"), torch.arange(2).repeat(100)
     blind = answers(torch.eye(2)[true.flip(0)], true)
     assert agreed("label", kind, answers(torch.eye(2)[true], true), blind) == {}
+    assert judge_told("label", kind, blind) is False
+    assert judge_told("label", kind, answers(torch.eye(2)[true], true, ~ALL)) is None  # nobody has it
     assert not judge_told("label", kind, blind)
     assert judge_told("label", kind, answers(torch.eye(2)[true], true))
 
@@ -286,7 +288,7 @@ def test_a_gap_whose_interval_holds_zero_is_warned_of() -> None:
     assert warning(replace(score, name="gap: text (guidance 2)")) == ""
     assert "the condition 'text' is misread: items are less probable" in warning(replace(score, value=-4.0))
     several = replace(score, floor_name=BESIDE)
-    assert "the condition 'text' adds nothing to what the other conditions say" in warning(several)
+    assert "the condition 'text' is ignored, or says nothing that the others do not" in warning(several)
 
 
 def batches(n: int = 10) -> list[Batch]:
@@ -325,14 +327,16 @@ def test_shuffling_leaves_nobody_its_own_and_moves_nothing_else() -> None:
 def test_few_items_do_not_say_that_a_condition_is_ignored() -> None:
     score = Score("gap: text", 4.0, "nats", "higher", 24, "test", error=3.0, least=100)
     assert warning(score) == "whether the condition 'text' is read cannot be told from 24 items (4 ± 3 nats)"
-    assert "is ignored" in warning(replace(score, value=-0.1))
+    assert "cannot be told from 24 items" in warning(replace(score, value=-0.1))
+    assert "is ignored" in warning(replace(score, value=-0.01, error=0.02))
     assert "is ignored" in warning(replace(score, n=200))
 
 
 def test_what_few_items_leave_no_doubt_of_is_said() -> None:
     score = Score("diversity: text", 0.05, "", "neither", 60, "test", error=0.005, least=100)
     assert "items made under the same 'text' are much alike" in warning(score)
-    assert warning(replace(score, error=0.4)) == ""
+    for unsure in (replace(score, error=0.2), replace(score, error=0.0), replace(score, n=10)):
+        assert warning(unsure) == ""
     lone = Score("agreement", 0.3, "", "higher", 24, "test", error=0.1, floor=0.2, least=100)
     assert warning(lone) == "whether made items heed 'label' cannot be told from 24 items"
     assert warning(replace(lone, value=0.9)) == ""

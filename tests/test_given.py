@@ -307,7 +307,12 @@ def test_a_table_of_conditions(
         ("style\nbold\n", {"given": [{"age": 1}]}, UsageError, "use one of given and given_from"),
         ("style\nbold\n", {"each": "style"}, UsageError, "use one of each and given_from"),
         ("style\n", {}, DataError, "holds no rows"),
-        ("style\nbold\nbald\n", {}, UsageError, "c.csv, row 2: style: there is no label 'bald'"),
+        (
+            "style\nbold\nbald\n",
+            {},
+            UsageError,
+            "c.csv, row 2 of its rows of conditions: style: there is no label 'bald'",
+        ),
     ],
 )
 def test_a_table_that_is_none_of_conditions(
@@ -466,7 +471,7 @@ def test_a_table_with_several_rows_for_one_picture_gives_the_first_and_says_so(t
 
 def test_an_empty_condition_is_none_that_was_meant(source: Path) -> None:
     for nothing in ("", [""], " , "):
-        with pytest.raises(UsageError, match="names no condition; leave it out for none"):
+        with pytest.raises(UsageError, match="names no column: leave the option out instead"):
             ec.read(str(source), given=nothing)
     assert ec.read(str(source), given=[]).conditions == {}
 
@@ -480,7 +485,8 @@ def test_it_is_said_as_what_a_column_was_read(tmp_path: Path, caplog: pytest.Log
     data = ec.read(told, given=["caption", "sort"])
     assert (
         sum(
-            "caption was read as a label of 2 classes; caption:words or caption:text" in n for n in data.notes
+            "caption was read as a label of 2 classes; with :words or :text behind it" in n
+            for n in data.notes
         )
         == 1
     )

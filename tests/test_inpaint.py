@@ -134,7 +134,7 @@ def test_white_in_the_mask_is_the_hole_split_in_the_middle(tmp_path: Path) -> No
 def test_a_mask_may_be_an_array_or_a_picture_of_pillows(tmp_path: Path) -> None:
     kind, there = Image(1, (8, 8)), np.zeros((8, 8), bool)
     there[2:4, 1:5] = True
-    for same in (there, there.astype(np.float32), there.astype(np.uint8) * 255, Pillow.fromarray(there)):
+    for same in (there, there * 0.9, there.astype(np.uint8) * 255, Pillow.fromarray(there)):
         assert np.array_equal(hole_of(kind, same, None, None).numpy(), there)
 
 
@@ -173,6 +173,8 @@ def test_holes_that_are_none_are_refused_in_one_line(known: Run, source: Path, t
         inpaint(known, source, mask=wrong)
     with pytest.raises(DataError, match="nothing.png: there is no such file"):
         hole_of(kind, tmp_path / "nothing.png", None, None)
+    with pytest.raises(DataError, match="^the mask has 9x7 pixels and the pictures 8x8"):
+        hole_of(kind, np.ones((7, 9), bool), None, None)
     with pytest.raises(UsageError, match=r"a mask is a picture or an array \(H, W\), not one of form"):
         hole_of(kind, np.zeros((8, 8, 3)), None, None)
     with pytest.raises(UsageError, match="covers every pixel, so nothing is known: use ectype sample"):

@@ -19,8 +19,9 @@ from ectype.data.joint import apart
 from ectype.data.reading import read, reread
 from ectype.errors import DataError, EctypeError, ModelFileError, UsageError
 from ectype.jobs.candidates import CANDIDATES
-from ectype.jobs.comparing import compared
+from ectype.jobs.comparing import Made, compared
 from ectype.jobs.complete import complete
+from ectype.jobs.conditioned import parted
 from ectype.jobs.inputs import Items
 from ectype.kinds import restored, state_of
 from ectype.kinds.attributes import Attributes
@@ -365,6 +366,18 @@ def test_a_judge_says_whether_parts_go_together() -> None:
         found = {s.name: s for s in compared(run, items, data, seed=0, judged=True)}
         assert low < found["agreement: side"].value <= high
     assert apart(shown) is shown
+
+
+def test_texts_reach_the_judge_of_parts_up_to_their_end() -> None:
+    data = captioned()
+    run = trained(data, 1)
+    batch = data.batch(data.splits["all"][:20])
+    image, caption = data.kind.shape.split(batch.x)  # type: ignore[attr-defined]
+    dirty = torch.where(caption == 0, torch.full_like(caption, 3.0), caption)
+    longer = torch.cat([image.reshape(20, -1), dirty.reshape(20, -1)], 1)
+    _, made = parted(run, Made(longer, batch.x, {}, {}))
+    assert torch.equal(made.given["caption"], caption.long()) and bool(made.kept["caption"].all())
+    assert torch.equal(made.x, image) and not made.same
 
 
 def test_a_part_completes_the_other_and_stays_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -254,7 +254,7 @@ def test_resume_knows_what_the_supervisor_knew(tmp_path: Path) -> None:
         while not run.finished:
             run.step()
     assert one.supervisor.state() == other.supervisor.state()
-    mine, theirs = one._tensors(), other._tensors()
+    mine, theirs = one.tensors(), other.tensors()
     assert all(torch.equal(mine[k], theirs[k]) for k in mine)
     assert [s.step for s in one.supervisor.snapshots.kept] == [
         s.step for s in other.supervisor.snapshots.kept
@@ -272,7 +272,7 @@ def test_a_restrained_run_stays_so_and_resumes_bit_for_bit(tmp_path: Path) -> No
     for run in (one, other):
         while not run.finished:
             run.step()
-    mine, theirs = one._tensors(), other._tensors()
+    mine, theirs = one.tensors(), other.tensors()
     assert all(torch.equal(mine[k], theirs[k]) for k in mine)
     free = injection.session(0, 120)
     while not free.finished:

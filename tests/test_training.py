@@ -235,9 +235,9 @@ def test_a_broken_step_moves_nothing_and_training_goes_on(rows):
     session.begin(8, None, None)
     for _ in range(3):
         session.step()
-    before = {k: v.clone() for k, v in session._tensors().items() if not k.startswith("average")}
+    before = {k: v.clone() for k, v in session.tensors().items() if not k.startswith("average")}
     session.step()
-    after = {k: v for k, v in session._tensors().items() if not k.startswith("average")}
+    after = {k: v for k, v in session.tensors().items() if not k.startswith("average")}
     assert all(torch.equal(before[k], after[k]) for k in before)
     session.step()
     assert not torch.equal(before["model/w"], session.model.w)
@@ -483,9 +483,9 @@ def test_minutes_change_the_number_of_steps_and_nothing_else(grey):
 
 def test_the_trial_leaves_the_model_as_it_was(rows):
     session = Session(Point(), rows, settings(), CPU)
-    before = {k: v.clone() for k, v in session._tensors().items()}
+    before = {k: v.clone() for k, v in session.tensors().items()}
     session.begin(None, None, 0.003)
-    assert all(torch.equal(before[k], v) for k, v in session._tensors().items())
+    assert all(torch.equal(before[k], v) for k, v in session.tensors().items())
     assert session.progress.step == session.progress.skipped == 0
 
 

@@ -59,7 +59,7 @@ def asked_for(given: str | Path | Sequence[str | Path] | None) -> list[Asked]:
     texts = given.split(",") if isinstance(given, str) else [given] if isinstance(given, Path) else given
     found = [_entry(str(text).strip()) for text in texts if str(text).strip()]
     if texts and not found:  # of an unset variable of a shell: an unconditional run would be hours lost
-        raise UsageError(f"--given {given!r} names no condition; leave it out for none")
+        raise UsageError(f"{given!r} names no column: leave the option out instead")
     refuse_twice(found)
     return found
 

@@ -108,6 +108,8 @@ def conditions(
             made[name] = embedded(column, kind, f"{where}: {name}", notes, **look)
             continue
         sort = kind.name if isinstance(kind, Kind) else kind or sort_of(name, column)
+        if kind is None and sort == "label" and name != "label":
+            _remark(name, column, notes)
         if sort == "image":
             fixed = kind if isinstance(kind, Image) else None
             made[name] = paired(column, fixed, f"{where}: {name}", notes, **look)
@@ -164,17 +166,12 @@ def _worded(different: Collection[Any]) -> bool:
     return 2 * sum(len(str(value).split()) > 1 for value in different) > len(different)
 
 
-def remark(found: Found, name: str) -> None:
+def _remark(name: str, column: Column, notes: list[str]) -> None:
     """Note that a column whose kind nobody said was read as classes, where it could be texts as well."""
-    column = found.columns.get(name, [])
-    if name == "label" or sort_of(name, column) != "label":
-        return
     different = {value for value in column if known(value)}
     if _worded(different):
-        found.notes.append(
-            f"{name} was read as a label of {len(different)} classes; {name}:words or {name}:text reads it "
-            "as a text"
-        )
+        many = f"{len(different)} class{'es' if len(different) > 1 else ''}"
+        notes.append(f"{name} was read as a label of {many}; with :words or :text behind it, it is a text")
 
 
 def known(value: Any) -> bool:

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from ectype.data import fitting
 from ectype.data.asking import Asked
-from ectype.data.columns import conditions, known, remark, sort_of
+from ectype.data.columns import conditions, known, sort_of
 from ectype.data.data import Condition, Data
 from ectype.data.found import Found
 from ectype.data.store import Store, Widened
@@ -59,9 +59,6 @@ def joined(
                 f"--joint {one}: the items themselves are called '{item.name}'; "
                 f"call the column otherwise, such as other={one}"
             )
-    for one in asked:
-        if one.kind is None:
-            remark(found, one.name)
     wanted = {one.name: one.kind or _sort(found, one.name) for one in asked}
     columns = conditions(found, wanted, where, item=item, train=train, strict=strict, limit=limit)
     record = Record({item.name: item, **{name: column.kind for name, column in columns.items()}})

@@ -13,7 +13,7 @@ from ectype.catalog import DATASETS
 from ectype.data import fitting, texts
 from ectype.data.asking import Asked, asked_for, refuse_twice
 from ectype.data.beside import attach, homes
-from ectype.data.columns import conditions, factors, labels, remark, sort_of
+from ectype.data.columns import conditions, factors, labels, sort_of
 from ectype.data.data import Data
 from ectype.data.derived import derived
 from ectype.data.embedding import encoders_for
@@ -169,9 +169,6 @@ def _stored(
 
 def _sorts(found: Found, asked: Sequence[Asked]) -> dict[str, str]:
     """What each condition is: as it was said, or as its column is."""
-    for one in asked:
-        if one.kind is None:
-            remark(found, one.name)
     return {one.name: one.kind or sort_of(one.name, found.columns.get(one.name, [])) for one in asked}
 
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
-from ectype.errors import DataError, UsageError, did_you_mean
+from ectype.errors import DataError, MissingExtra, UsageError, did_you_mean
 from ectype.jobs.outputs import tell
 
 if TYPE_CHECKING:
@@ -45,6 +45,8 @@ def _refuse(name: str, kind: Kind, value: Any, where: str) -> None:
 
     try:
         packed(name, kind, value)
+    except MissingExtra:
+        raise
     except (DataError, UsageError) as error:
         raise type(error)(f"{where}: {error}") from None
 
@@ -84,7 +86,7 @@ def rows_from(run: Run, path: Path) -> list[Row]:
             said = str(value) if isinstance(kind, Text | Embedded) else value
             row[name] = said if read is None else within(path.parent, value, str(path))
             if read is None and not isinstance(kind, Embedded):
-                _refuse(name, kind, said, f"{path}, row {number}")
+                _refuse(name, kind, said, f"{path}, row {number} of its rows of conditions")
     keys = table.columns[key] if key else [None] * len(table)
     named = [f"{i:04d}" if value is None else str(value) for i, value in enumerate(keys)]
     return list(zip(names_of([PurePosixPath(name) for name in named]), rows, strict=True))

@@ -60,14 +60,14 @@ def compared(
         judged: whether to fit a judge where there are labels or other conditions.
         guidance: how strongly conditions act on what is made.
     """
-    from ectype.jobs.conditioned import UNTOLD, varied
+    from ectype.jobs.conditioned import varied
     from ectype.jobs.timely import as_read, timely
     from ectype.jobs.worded import worded
     from ectype.metrics.generation import gap, generation
     from ectype.metrics.spectrum import spectrum
 
     run.record.pop(SORTED, None)
-    warnings = [w for w in run.record.get("warnings", ()) if not str(w).startswith((_NOT, UNTOLD))]
+    warnings = [w for w in run.record.get("warnings", ()) if not str(w).startswith(_NOT)]
     run.record["warnings"] = warnings
     raw = make(run, items, seed, guidance)
     made = replace(raw, x=as_read(run.kind, raw.x, items))
@@ -148,6 +148,8 @@ def _judged(run: Run, made: Made, items: Items, home: Data, others: Tensor, *, s
     from ectype.metrics.eye import Eye
     from ectype.metrics.judge import judge
 
+    said = [w for w in run.record["warnings"] if not str(w).startswith(conditioned.UNTOLD)]
+    run.record["warnings"] = said
     run, made = conditioned.parted(run, made)
     home = apart(home)
     held_out = _held_out(home)
@@ -169,7 +171,7 @@ def _judged(run: Run, made: Made, items: Items, home: Data, others: Tensor, *, s
             split=items.split,
             seed=seed,
         )
-        if not run.conditions:
+        if not run.conditions and len(scores) > 1:  # a judge at chance names nothing
             run.record[SORTED] = _first_of_each(classes, seen.argmax(1), seed)
     scores += conditioned.judged(run, eye, made, (answers, held_out), split=items.split, seed=seed)
     return scores + pairs

@@ -86,8 +86,10 @@ def judged(
         if one is None or wanted is None:
             continue
         own = _answers(answers[name], one.values[numbers], one.present[numbers])
-        if not told(name, one.kind, own):
+        says = told(name, one.kind, own)
+        if says is False:
             blind(run, name, int(own.known.sum()))
+        if not says:
             continue
         there = [_answers(part[name], *wanted) for part in (said, real)]
         scores += agreement(name, one.kind, there[0], own, split=split, seed=seed)
@@ -103,6 +105,8 @@ def parted(run: Run, made: Made) -> tuple[Run, Made]:
     """
     from dataclasses import replace
 
+    import torch
+
     from ectype.kinds.record import Record
     from ectype.shapes import Tokens
 
@@ -110,12 +114,14 @@ def parted(run: Run, made: Made) -> tuple[Run, Made]:
     if not isinstance(record, Record):
         return run, made
     (_, first), *others = record.parts.items()
-    (x, *pieces), (real, *_) = (record.shape.split(rows.float()) for rows in (made.x, made.real))
+    # as they are kept: of a text what stands behind its end is nobody's
+    stored = torch.from_numpy(record.stored(made.x))
+    there = stored[:, -len(record.parts) :] > 0
+    (x, *pieces), (real, *_) = (record.shape.split(rows) for rows in (record.tensor(stored), made.real))
     given, kept = dict(made.given), dict(made.kept)
-    for (name, kind), piece in zip(others, pieces, strict=True):
-        kept[name] = ~piece.isnan().reshape(len(piece), -1).all(1)
-        known = piece.nan_to_num(0.0)
-        given[name] = known.long() if isinstance(kind.shape, Tokens) else known
+    for i, ((name, kind), piece) in enumerate(zip(others, pieces, strict=True), 1):
+        kept[name] = there[:, i]
+        given[name] = piece.long() if isinstance(kind.shape, Tokens) else piece
     return (
         replace(run, kind=first, conditions={**run.conditions, **dict(others)}),
         replace(made, x=x, real=real, given=given, kept=kept, same=False),

@@ -151,6 +151,7 @@ def _masked(kind: Image, mask: Any, source: Any) -> Tensor:
     from ectype.kinds.pixels import upright_size
 
     sizes = [kind.size]
+    what = f"the mask {mask}" if isinstance(mask, str | Path) else "the mask"
     try:
         with _opened(mask) as opened:
             found = upright_size(opened)
@@ -163,8 +164,7 @@ def _masked(kind: Image, mask: Any, source: Any) -> Tensor:
             if found not in sizes:
                 wanted = " or ".join(f"{w}x{h}" for h, w in dict.fromkeys(sizes))
                 raise DataError(
-                    f"the mask {mask} has {found[1]}x{found[0]} pixels and the pictures {wanted}: "
-                    "make it of that size"
+                    f"{what} has {found[1]}x{found[0]} pixels and the pictures {wanted}: make it of that size"
                 )
             strokes: Pillow.Image = opened
             if opened.has_transparency_data:
@@ -190,7 +190,7 @@ def _opened(mask: Any) -> Pillow.Image:
     if array.ndim != 2 or array.dtype.kind not in "biuf":
         raise UsageError(f"a mask is a picture or an array (H, W), not one of form {array.shape}")
     return Pillow.fromarray(
-        np.where(array > (127 if array.max(initial=0) > 1 else 0), 255, 0).astype(np.uint8)
+        np.where(array > (127 if array.max(initial=0) > 1 else 0.5), 255, 0).astype(np.uint8)
     )
 
 

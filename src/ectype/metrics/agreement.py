@@ -92,9 +92,13 @@ def agreement(name: str, kind: Kind, made: Answers, own: Answers, *, split: str,
     return scores
 
 
-def told(name: str, kind: Kind, own: Answers) -> bool:
-    """Whether a judge's answers for real held-out items say anything of a condition, beyond chance."""
-    return any(found.beats_chance for _, found in _each(name, kind, own))
+def told(name: str, kind: Kind, own: Answers) -> bool | None:
+    """Whether a judge's answers for real held-out items say anything of a condition, beyond chance.
+
+    None where nobody can know: fewer than two items have it, or all have the same.
+    """
+    found = [figures.beats_chance for _, figures in _each(name, kind, own)]
+    return any(found) if found else None
 
 
 def called(name: str) -> str:

@@ -22,6 +22,7 @@ from ectype.metrics.agreement import AGREEMENT, RECOGNISED
 from ectype.metrics.bounds import bounds
 from ectype.metrics.diversity import DIVERSITY
 from ectype.metrics.pairing import PAIRING
+from ectype.metrics.reading import UNREAD
 from ectype.models import Autoencoder
 from ectype.noise import mix
 
@@ -30,11 +31,12 @@ ALL = "all conditions"
 LEAST = 100
 """Items below which the gap should not be trusted."""
 IGNORED = "ignored"
-BESIDE = "told by the others"
+BESIDE = "ignored, or told by the others"
 """What a gap of 0 means for the only condition, or all of them, and for one of several."""
 GUIDED = " (guidance "
 """What the names of scores under guidance end with, and its value and a bracket."""
 _SURE = 1.96
+_SOME = 20  # items, below which nothing is said of how various they are
 _NARROW = 0.5  # of the diversity of real items
 
 
@@ -122,7 +124,7 @@ def warning(score: Score) -> str:
             f"made items do not heed '{condition or 'label'}': {name} is {short(score.value)}, and "
             f"{short(floor)} by chance; {score.note}"
         )
-    if name == DIVERSITY and score.value + error < _NARROW:  # of however few items: that is in the error
+    if name == DIVERSITY and score.value + error < _NARROW and (score.enough or _doubtless(score)):
         return (
             f"items made under the same '{condition}' are much alike: diversity {score.figures}; {score.note}"
         )
@@ -134,6 +136,15 @@ def warning(score: Score) -> str:
     return ""
 
 
+def _doubtless(score: Score) -> bool:
+    """Whether few items show all the same that those of one condition are alike.
+
+    Pairs say nothing of their own error, which is then 0, and few groups little of that between groups.
+    """
+    error = score.error or 0.0
+    return score.n >= _SOME and 0 < error and score.value + 2 * _SURE * error < _NARROW / 2
+
+
 def _of_gap(score: Score, condition: str, error: float) -> str:
     """What a gap says that is not surely above 0."""
     what, verb = ("the conditions", "are") if condition == ALL else (f"the condition '{condition}'", "is")
@@ -142,11 +153,11 @@ def _of_gap(score: Score, condition: str, error: float) -> str:
             f"{what} {verb} misread: items are less probable under their own than under another item's "
             f"({score.figures})"
         )
-    if not score.enough and score.value > 0:
+    if not score.enough and error > UNREAD:
         return f"whether {what} {verb} read cannot be told from {score.n} items ({score.figures})"
     if score.floor_name == BESIDE:
         return (
-            f"{what} adds nothing to what the other conditions say: items are as probable under another "
+            f"{what} is ignored, or says nothing that the others do not: items are as probable under another "
             f"item's ({score.figures})"
         )
     return f"{what} {verb} ignored: items are as probable under another item's ({score.figures})"

@@ -122,6 +122,8 @@ def _renew(session: Session) -> None:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(mix(session.settings.seed, 13))
             prior.reset()
+        if session.supervisor.active:
+            session.supervisor.snapshots.take(0, session.tensors())
 
 
 def resumed(session: Session, path: Path) -> Part:

@@ -75,7 +75,7 @@ class Session:
         decided = asdict(self.settings) | {"threads": torch.get_num_threads(), "total": total}
         self.progress = Progress(0, decided)
         if self.supervisor.active:
-            self.supervisor.snapshots.take(0, self._tensors())
+            self.supervisor.snapshots.take(0, self.tensors())
 
     @property
     def total(self) -> int:
@@ -138,9 +138,9 @@ class Session:
         seen = self.judging.signs(self.model, self.supervisor.signs) if number % LOOK == 0 else set()
         verdict = self.supervisor.window(number, self.model, seen)
         if verdict == "ok":
-            self.supervisor.snapshots.take(number, self._tensors())
+            self.supervisor.snapshots.take(number, self.tensors())
         elif (tensors := self.supervisor.act(self.model, verdict)) is not None:
-            restore(self._tensors(), tensors, Path("snapshot"))
+            restore(self.tensors(), tensors, Path("snapshot"))
             self.order = Order(self.data.splits["train"], self.settings.batch, self._seed)
             if verdict == "anew":  # a latent that says nothing may be as likely, and was not asked for
                 self.best, self.progress.best, self.progress.patience = None, None, 0
@@ -267,9 +267,8 @@ class Session:
             lambda i: twin._advance(i * 389 % 1000, 1000), lambda: twin.judge(twin.average), wait, seconds
         )
 
-    # ---- resuming ----
-
-    def _tensors(self) -> dict[str, Tensor]:
+    def tensors(self) -> dict[str, Tensor]:
+        """All that moves, by name."""
         out = {f"model/{k}": v for k, v in self.model.state_dict().items()}
         out |= {f"average/{k}": v for k, v in self.average.state_dict().items()}
         for name, player in self.players.items():
@@ -282,7 +281,7 @@ class Session:
         # steps that nobody has looked at yet count too
         skipped = self.progress.skipped + self.meter.skipped
         progress = replace(self.progress, skipped=skipped, supervisor=self.supervisor.state())
-        tensors = {**self._tensors(), **self.beside, **best, **self.supervisor.snapshots.tensors()}
+        tensors = {**self.tensors(), **self.beside, **best, **self.supervisor.snapshots.tensors()}
         save_state(path, tensors, progress)
 
     def resume(self, path: Path) -> None:
@@ -291,7 +290,7 @@ class Session:
         self.configure(Settings.decided(progress.decisions, path))
         self.supervisor.restore(progress.supervisor, saved, self.device)
         self.order = Order(self.data.splits["train"], self.settings.batch, self._seed)
-        targets = {**self._tensors(), **self.beside}
+        targets = {**self.tensors(), **self.beside}
         if any(name.startswith("best/") for name in saved):
             self.best = {k: v.clone() for k, v in self.average.state_dict().items()}
             targets |= {f"best/{k}": v for k, v in self.best.items()}
