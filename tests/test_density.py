@@ -104,23 +104,25 @@ def test_a_prior_that_gets_no_better_stays_as_it_was(long: int, monkeypatch: pyt
     assert all(torch.equal(v, kept[k]) for k, v in model.prior.state_dict().items())
 
 
-@pytest.mark.parametrize("long", [False, True])
-def test_a_long_part_begins_with_new_weights(long: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(("long", "given"), [(False, None), (True, None), (True, "label")])
+def test_a_long_part_begins_with_new_weights_without_conditions(
+    long: bool, given: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(parts, "LONG", 20 if long else 21)
     kept, first = Density.loss, list[float]()
 
     def noted(self: Density, batch: Any, *rest: Any, **named: Any) -> Any:
         if self.training:
-            found = self.latents(1)
+            found = self.latents(len(batch), self.condition(batch))
             assert isinstance(found, FlowDistribution)
-            first.append(float(found.noise_of(torch.ones(1, 3)).detach().norm()))
+            first.append(float(found.noise_of(torch.ones(len(batch), 3))[0].detach().norm()))
         return kept(self, batch, *rest, **named)
 
     monkeypatch.setattr(Density, "loss", noted)
-    model = ec.build("vae", rows(), share=0.5, **SMALL)
-    list(fit(model, rows(), steps=40, batch=20, threads=1))
+    model = ec.build("vae", rows(given), share=0.5, **SMALL)
+    list(fit(model, rows(given), steps=40, batch=20, threads=1))
     turned = math.isclose(first[0], math.sqrt(3), rel_tol=1e-5)  # new weights turn and do no more
-    assert turned == long
+    assert turned == (long and given is None)
 
 
 def test_the_part_has_batches_of_its_own() -> None:

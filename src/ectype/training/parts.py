@@ -116,9 +116,12 @@ def following(part: Part) -> Part | None:
 
 
 def _renew(session: Session) -> None:
-    """New weights for a prior that has steps enough to learn from nothing; the judged ones stay the best."""
+    """New weights for a prior that has steps enough to learn from nothing; the judged ones stay the best.
+
+    Not under conditions: there combinations nobody has seen came out no better (docs/log.md, 2026-11-22).
+    """
     prior = session.model.prior
-    if isinstance(prior, Flow) and session.total >= LONG:
+    if isinstance(prior, Flow) and session.total >= LONG and not prior.context:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(mix(session.settings.seed, 13))
             prior.reset()
