@@ -106,6 +106,7 @@ def joint_rows(lines: list[Line]) -> Iterator[Row]:
             f"{percent(values(lines, 'from caption'))}, captions from pictures "
             f"{percent(values(lines, 'from picture'))}, real pairs {percent(values(lines, 'real'))}; "
             f"{minutes(lines)}",
+            f" --seeds {len(lines)}" * (len(lines) > 1),
         )
 
 

@@ -40,6 +40,7 @@ OPTIONS: dict[str, Any] = {
     "warmup": 0.3,
     "layers": 10,
     "units": 128,
+    "components": 64,
     "share": 0.45,
 }
 RATE, COLD = 2e-3, 0.6

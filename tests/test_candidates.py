@@ -14,21 +14,26 @@ from ectype.context import Context
 from ectype.jobs.candidates import CANDIDATES, Search, codes, drawn
 from ectype.likelihoods.normal import NormalDistribution
 from ectype.models.vae import VAE
+from ectype.priors.flow import Flow
 
 WIDTH = 0.5  # of p(x | z), a normal around z
 KNOWN = torch.tensor([[True, False]])
 X = torch.tensor([[1.5, torch.nan]])  # what is not known may be anything
 
 
-@pytest.fixture(params=["normal", "flow", "mixture"])
+@pytest.fixture(params=["normal", "flow", "mixture", "flow of a mixture"])
 def model(request: pytest.FixtureRequest) -> VAE:
     """p(z) = N(0, 1), x_i = z_i + noise; its encoder knows nothing."""
     data = ec.read(np.random.default_rng(0).normal(size=(50, 2)).astype(np.float32))
-    options = {"components": 1} if request.param == "mixture" else {}
-    built = ec.build("vae", data, network="mlp", hidden=(), latent=2, prior=request.param, **options)
+    options = {"mixture": {"components": 1}, "flow of a mixture": {"components": 3}}.get(request.param, {})
+    prior = request.param.split()[0]
+    built = ec.build("vae", data, network="mlp", hidden=(), latent=2, prior=prior, **options)
     assert isinstance(built, VAE)
     if request.param == "mixture":
         built.prior.means.data.zero_()  # type: ignore[union-attr, operator]
+    if isinstance(built.prior, Flow) and built.prior.base is not None:
+        built.prior.base.means.data.zero_()
+        built.prior.base.log_scales.data.zero_()
     return built.eval()
 
 
@@ -56,10 +61,12 @@ def test_codes_are_draws_given_what_is_known(model: VAE, guess: str, monkeypatch
     assert abs(float(z.T.corrcoef()[0, 1])) < 0.12
 
 
-def knowing(patched: pytest.MonkeyPatch, latent: int, prior: str, width: float, *, sign: bool = True) -> VAE:
+def knowing(
+    patched: pytest.MonkeyPatch, latent: int, prior: str, width: float, *, sign: bool = True, **options: int
+) -> VAE:
     """p(x | z) is a normal of this width around z, or around |z|; the encoder knows nothing."""
     data = ec.read(np.random.default_rng(0).normal(size=(50, latent)).astype(np.float32))
-    built = ec.build("vae", data, network="mlp", hidden=(), latent=latent, prior=prior)
+    built = ec.build("vae", data, network="mlp", hidden=(), latent=latent, prior=prior, **options)
     assert isinstance(built, VAE)
     nothing = NormalDistribution(torch.zeros(1, latent), torch.zeros(1, latent))
 
@@ -71,9 +78,12 @@ def knowing(patched: pytest.MonkeyPatch, latent: int, prior: str, width: float, 
     return built
 
 
-def test_what_nearly_no_draw_of_the_prior_fits_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("components", [1, 16])
+def test_what_nearly_no_draw_of_the_prior_fits_is_found(
+    components: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """8 numbers, all known to a hundredth: 10^-20 of the prior's draws fit, and the guess is its own."""
-    model = knowing(monkeypatch, 8, "flow", 0.01)
+    model = knowing(monkeypatch, 8, "flow", 0.01, components=components)
     x = torch.randn(1, 8, generator=torch.Generator().manual_seed(0))
     z = codes(model, x, None, 0)
     assert float((z - x).square().mean().sqrt()) < 0.02

@@ -33,15 +33,17 @@ def rows(given: str | None = None) -> Any:
 
 @pytest.mark.parametrize("family", ["vae", "vaegan"])
 @pytest.mark.parametrize("given", [None, "label"])
-def test_it_moves_the_prior_and_nothing_else(family: str, given: str | None) -> None:
-    model = ec.build(family, rows(given), share=0.4, **SMALL)
+@pytest.mark.parametrize("components", [1, 3])
+def test_it_moves_the_prior_and_nothing_else(family: str, given: str | None, components: int) -> None:
+    model = ec.build(family, rows(given), share=0.4, components=components, **SMALL)
     before: dict[str, Tensor] = {}
     for step in fit(model, rows(given), steps=20, batch=20, threads=1, half_life=0.0):
         if step.of and not before:
             before = {k: v.clone() for k, v in model.state_dict().items()}
     assert step.of == "prior" and step.number == step.total == 20
     moved = {k for k, v in model.state_dict().items() if not torch.equal(v, before[k])}
-    assert moved and all("prior.couplings." in name for name in moved)
+    own = {name for name in moved if "prior.couplings." in name or "prior.base." in name}
+    assert moved == own and any("prior.base." in name for name in own) == (components > 1)
 
 
 def test_its_loss_is_the_kl() -> None:

@@ -63,11 +63,16 @@ def per_latent(p: Distribution, z: Tensor) -> Tensor:
 
 @pytest.mark.parametrize("latent", [2, 3, 6, 7])
 @pytest.mark.parametrize("given", [None, context(4)], ids=["alone", "conditioned"])
-def test_flow_inverse_and_jacobian(latent: int, given: Context | None) -> None:
-    prior = awake(Flow(latent, SHAPE, context=C if given else 0, layers=5, units=16), 0.15)
+@pytest.mark.parametrize("components", [1, 3])
+def test_flow_inverse_and_jacobian(latent: int, given: Context | None, components: int) -> None:
+    width = C if given else 0
+    prior = awake(Flow(latent, SHAPE, context=width, layers=5, units=16, components=components), 0.15)
     p, e = prior(4, given, nobody), torch.randn(4, latent)
     z = p.of_noise(e)
-    standard = NormalDistribution(torch.zeros(4, latent), torch.zeros(4, latent)).log_prob(e).sum(1)
+    torch.testing.assert_close(p.noise_of(z), e, atol=1e-4, rtol=1e-4)
+    standard = per_latent(NormalDistribution(torch.zeros(4, latent), torch.zeros(4, latent)), e)
+    if components > 1:
+        standard = prior.base(4, given, nobody).log_prob(e).detach()
     bent = 0.0
     for i in range(4):
         alone = prior(1, item(given, i), nobody)
@@ -96,13 +101,66 @@ def test_flow_moves_every_dimension_and_starts_as_the_normal(latent: int) -> Non
     assert ((gradient + z).abs() > 1e-4).any(0).all()  # the normal's would be -z
 
 
-def test_flow_density_adds_up_to_one() -> None:
-    p = awake(Flow(2, SHAPE, layers=3, units=8), 0.2)
+@pytest.mark.parametrize("components", [1, 4])
+def test_flow_density_adds_up_to_one(components: int) -> None:
+    p = awake(Flow(2, SHAPE, layers=3, units=8, components=components), 0.2)
     side = torch.linspace(-9, 9, 400)
     z = torch.cartesian_prod(side, side)
     with torch.no_grad():
         mass = p(len(z), None, nobody).log_prob(z).exp().sum() * (side[1] - side[0]) ** 2
     assert abs(float(mass) - 1) < 0.01
+
+
+def test_flow_of_a_mixture_leaves_less_between_what_lies_apart() -> None:
+    """Nine narrow normals on a grid: what is drawn further than four widths from each of them."""
+    between = {}
+    for components in (1, 32):
+        torch.manual_seed(1)
+        z = 3.0 * torch.randint(-1, 2, (4000, 2)) + 0.2 * torch.randn(4000, 2)
+        prior = Flow(2, SHAPE, layers=3, units=16, components=components)
+        steps = torch.optim.Adam(prior.parameters(), 5e-3)
+        for _ in range(500):
+            steps.zero_grad()
+            (-prior(256, None, nobody).log_prob(z[torch.randint(0, 4000, (256,))]).mean()).backward()
+            steps.step()
+        with torch.no_grad():
+            drawn = prior(4000, None, nobody).draw(torch.Generator().manual_seed(0))
+        far = (drawn - 3 * (drawn / 3).round().clamp(-1, 1)).abs() > 0.8
+        between[components] = float(far.any(1).float().mean())
+    assert between[32] < 0.5 * between[1]  # .13 and .39
+
+
+def test_flow_begins_anew_as_it_began() -> None:
+    prior = Flow(3, SHAPE, layers=2, units=8, components=4)
+    torch.manual_seed(1)
+    prior.reset()
+    torch.manual_seed(1)
+    fresh = Flow(3, SHAPE, layers=2, units=8, components=4)
+    again = {k: v.clone() for k, v in prior.state_dict().items()}
+    assert again.keys() == fresh.state_dict().keys()
+    z = awake(fresh)(500, None, nobody).draw(torch.Generator().manual_seed(0))
+    assert torch.isfinite(z).all()
+    drawn = prior(4000, None, nobody).draw(torch.Generator().manual_seed(0))
+    assert 0.6 < float(drawn.std().detach()) < 1.4
+
+
+@pytest.mark.parametrize("size", [0.05, 0.5, 1.0])
+def test_a_step_leaves_the_numbers_of_a_flow_distributed_as_they_are(size: float) -> None:
+    prior = Flow(2, SHAPE, layers=2, units=8, components=3)
+    with torch.no_grad():
+        base = prior.base
+        assert base is not None
+        base.means.copy_(torch.tensor([[-2.0, 0.0], [0.0, 0.0], [3.0, 1.0]]))
+        base.log_scales.copy_(torch.tensor([[-0.5, 0.0], [-2.0, 0.0], [0.0, -1.0]]))
+        base.weights.bias.copy_(torch.tensor([0.0, 1.0, 2.0]))
+        p, noise = prior(20_000, None, nobody), torch.Generator().manual_seed(0)
+        e = p.numbers(noise)
+        other = p.stepped(e, torch.full((20_000, 1), size), noise)
+    assert float((other - e).abs().mean()) > 0.2 * size
+    one, two = (
+        torch.cat([x.mean(0), x.square().mean(0), (x[:, :1] > 1.5).float().mean(0)]) for x in (e, other)
+    )
+    torch.testing.assert_close(two, one, atol=0.05, rtol=0.03)
 
 
 # ---- mixtures ----

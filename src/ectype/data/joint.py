@@ -90,15 +90,14 @@ def apart(data: Data) -> Data:
     record, store = data.kind, data.store
     if not isinstance(record, Record) or not isinstance(store, Widened):
         return data
-    first, *others = record.parts.items()
-    at, given = 0, dict(data.given)
-    for i, (name, kind) in enumerate(others, 1):
-        blank = kind.stored(torch.zeros(1, *kind.shape.form))
-        piece = store.further[:, at : at + blank.nbytes].numpy().copy()  # a copy, so that it is aligned
-        stored = torch.from_numpy(piece.view(blank.dtype).reshape(len(store), *blank.shape[1:]))
-        given[name] = Condition(kind, stored, store.further[:, i - len(record.parts)] > 0)
-        at += blank.nbytes
-    return replace(data, kind=first[1], store=store.items, given=given)
+    (_, first), *others = record.parts.items()
+    pieces = record.pieces(store.further.numpy(), 1)
+    there = store.further[:, -len(others) :] > 0
+    columns = {
+        name: Condition(kind, torch.from_numpy(piece), there[:, i])
+        for i, ((name, kind), piece) in enumerate(zip(others, pieces, strict=True))
+    }
+    return replace(data, kind=first, store=store.items, given=dict(data.given) | columns)
 
 
 def _sort(found: Found, name: str) -> str | None:

@@ -11,11 +11,10 @@ g(z) = p(z) / 2 + q(z | x_S) / 2, and they go from there to what is wanted by wa
 At each b they are drawn anew by their weight, and then each is moved a few times: sequential Monte Carlo (Del
 Moral, Doucet and Jasra 2006, "Sequential Monte Carlo samplers"), b so far on that half of them count
 (Jasra et al. 2011, "Inference for Lévy-driven stochastic volatility models via adaptive sequential Monte
-Carlo"). A move is one of the normal numbers e that a code is made of, e' = sqrt(1 - s²) e + s ξ, which leaves
-them normal, however thin a surface the prior makes of them (Cotter, Roberts, Stuart and White 2013, "MCMC
-methods for functions").
+Carlo"). A move is one of the numbers e that a code is made of and leaves their distribution as it is, however
+thin a surface the prior makes of them (`Distribution.stepped`).
 
-Where codes have no density, all candidates are the prior's; where they are not made of normal numbers (a
+Where codes have no density, all candidates are the prior's; where they are not made of other numbers (a
 mixture), they are weighed once and not moved; a model without a latent needs none.
 """
 
@@ -42,7 +41,7 @@ if TYPE_CHECKING:
 CANDIDATES = 128
 _MOVES = 8  # after each weighing; with 3 pictures of captions are right less often (docs/log.md, 2026-11-22)
 _WEIGHINGS = 32  # at most
-_LEAST = 0.01  # the shortest move, in widths of the normal; the longest forgets all
+_LEAST = 0.01  # the shortest move, in widths of a normal; the longest forgets all
 _CODES = 4  # mixed into the seed, so that codes and symbols do not share their noise
 
 
@@ -52,7 +51,7 @@ class Candidates:
 
     Arguments:
         z: (K, D).
-        e: the normal numbers they are made of (K, D), or None.
+        e: the numbers they are made of (K, D), or None.
         said: log p(what is known | z), (K,) nats.
         ahead: log g(z) / p(z), (K,) nats.
     """
@@ -104,12 +103,12 @@ class Search:
 
     def begin(self, stream: torch.Generator) -> Candidates:
         """Draws of the prior, every second one of the posterior's in its place."""
-        form = (CANDIDATES, self.model.latent)
-        e = normal(form, stream, self.x.device)
-        z = self.p.of_noise(e)
-        if self.q is None:
-            return self.judged(self.p.draw(stream), None) if z is None else self.judged(z, e)
+        e = self.p.numbers(stream)
+        z = None if e is None else self.p.of_noise(e)
         z = self.p.draw(stream) if z is None else z
+        if self.q is None:
+            return self.judged(z, e)
+        form = (CANDIDATES, self.model.latent)
         guess = self.q.of_noise(normal(form, stream, self.x.device))
         if guess is None:
             raise TypeError(f"a posterior with a density is normal, not {type(self.q).__name__}")
@@ -138,7 +137,7 @@ class Search:
         if now.e is None:
             return now
         size = _LEAST ** torch.rand((len(now.z), 1), generator=stream, device=now.z.device)
-        e = torch.sqrt(1 - size**2) * now.e + size * normal(now.e.shape, stream, now.z.device)
+        e = self.p.stepped(now.e, size, stream)
         z = self.p.of_noise(e)
         if z is None:
             return now

@@ -103,15 +103,20 @@ class Record(Kind):
         return {
             name: kind.unpack(piece[0])
             for (name, kind), piece, known in zip(
-                self.parts.items(), self._pieces(row[None]), row[-len(self.parts) :], strict=True
+                self.parts.items(), self.pieces(row[None]), row[-len(self.parts) :], strict=True
             )
             if known
         }
 
-    def _pieces(self, stored: Array) -> list[Array]:
-        """Stored records (B, bytes) as each part's stored arrays (B, *stored form)."""
+    def pieces(self, stored: Array, first: int = 0) -> list[Array]:
+        """Stored records (B, bytes) as each part's stored arrays (B, *stored form).
+
+        Arguments:
+            stored: the bytes of the parts from number `first` on.
+            first: the part that they begin with.
+        """
         pieces, at = [], 0
-        for blank in self._blanks:
+        for blank in self._blanks[first:]:
             # a copy, so that it is aligned, also of one item, whose slice counts as contiguous
             piece = stored[:, at : at + blank.nbytes].copy()
             pieces.append(piece.view(blank.dtype).reshape(len(stored), *blank.shape))
@@ -120,7 +125,7 @@ class Record(Kind):
 
     def tensor(self, stored: Tensor, noise: Noise = None) -> Tensor:
         """Records (B, bytes) to float32 x (B, values); of a missing part stands what zeros stand for."""
-        pieces = self._pieces(stored.cpu().numpy())
+        pieces = self.pieces(stored.cpu().numpy())
         rows = [
             kind.tensor(torch.from_numpy(piece).to(stored.device), noise).reshape(len(stored), -1).float()
             for kind, piece in zip(self.parts.values(), pieces, strict=True)
@@ -129,7 +134,7 @@ class Record(Kind):
 
     def seen(self, stored: Tensor) -> Tensor:
         there = stored[:, -len(self.parts) :] > 0
-        pieces = zip(self.parts.values(), self._pieces(stored.cpu().numpy()), strict=True)
+        pieces = zip(self.parts.values(), self.pieces(stored.cpu().numpy()), strict=True)
         own = [kind.seen(torch.from_numpy(piece)) for kind, piece in pieces]
         if all(one is None for one in own):
             return self.values_of(there)

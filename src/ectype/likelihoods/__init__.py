@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from ectype.noise import Noise
+from ectype.noise import normal as standard_normal  # `normal` is a module here
 from ectype.shapes import Shape
 
 
@@ -38,13 +39,25 @@ class Distribution(ABC):
     def draw(self, noise: Noise = None) -> Tensor:
         """One x per batch entry (B, *form), all randomness from `noise`."""
 
+    def numbers(self, noise: Noise = None) -> Tensor | None:
+        """The numbers (B, D) that a draw is made of, N(0, 1) as a rule; None where it is made of none."""
+        return None
+
     def of_noise(self, e: Tensor) -> Tensor | None:
-        """The draw (B, D) that standard normal numbers e (B, D) make; None where none are made of such."""
+        """The draw (B, D) that such numbers e (B, D) make; None where none are made of such."""
         return None
 
     def noise_of(self, x: Tensor) -> Tensor | None:
-        """The normal numbers (B, D) that a draw x (B, D) is made of; None where that is not known."""
+        """The numbers (B, D) that a draw x (B, D) is made of; None where that is not known."""
         return None
+
+    def stepped(self, e: Tensor, size: Tensor, noise: Noise = None) -> Tensor:
+        """Numbers a step away from e (B, D), sizes s (B, 1) in 0..1; their distribution stays what it is.
+
+        e' = sqrt(1 - s²) e + s ξ for normal ones, whatever is made of them (Cotter, Roberts, Stuart and White
+        2013, "MCMC methods for functions").
+        """
+        return torch.sqrt(1 - size**2) * e + size * standard_normal(e.shape, noise, e.device)
 
     def tempered(self, temperature: float = 1.0, nucleus: float = 1.0) -> Distribution:
         """The same where symbols are drawn with less or more courage; others stay as they are.

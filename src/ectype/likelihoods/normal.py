@@ -36,7 +36,10 @@ class NormalDistribution(Distribution):
         return -0.5 * d * d - self.log_scale - _HALF_LOG_2PI
 
     def draw(self, noise: Noise = None) -> Tensor:
-        return self.of_noise(normal(self._mean.shape, noise, self._mean.device))
+        return self.of_noise(self.numbers(noise))
+
+    def numbers(self, noise: Noise = None) -> Tensor:
+        return normal(self._mean.shape, noise, self._mean.device)
 
     def of_noise(self, e: Tensor) -> Tensor:
         return self._mean + width(self.log_scale) * e

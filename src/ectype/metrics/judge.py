@@ -17,7 +17,8 @@ from dataclasses import dataclass, replace
 
 from torch import Tensor
 
-from ectype.metrics import REAL, Score, share_error
+from ectype.kinds.label import Label
+from ectype.metrics import REAL, Score, agreement, share_error
 
 LEAST = 100
 """Items below which a share should not be trusted."""
@@ -46,8 +47,9 @@ def judge(
         seed: of what was made and of the judge.
     """
     right = _right(classes, *known)
-    if right is not None and not _beats_chance(*known):  # its names of made items would be noise
-        return [right]
+    own = agreement.Answers(*known, known[1] >= 0)
+    if right is not None and not agreement.told("label", Label(classes), own):
+        return [right]  # its names of made items would be noise
     told = "" if right is None else f"the judge is right on {right.value:.1%} of {right.n:,} real items"
     return [
         *([right] if right else []),
@@ -120,14 +122,6 @@ def _right(classes: tuple[str, ...], probabilities: Tensor, labels: Tensor) -> S
         "judge right", value, "", "higher", len(labels), "held-out items", error=error, floor=floor,
         floor_name="commonest label", least=LEAST, note="a small classifier fitted to the train split",
     )  # fmt: skip
-
-
-def _beats_chance(probabilities: Tensor, labels: Tensor) -> bool:
-    """Whether it is right more often than with its answers dealt out anew among the labelled items."""
-    labelled, c = labels >= 0, probabilities.shape[1]
-    answers, labels = probabilities.argmax(1)[labelled], labels[labelled]
-    value, error = share_error(answers == labels)
-    return value - 2 * error > float((_shares(answers, c) * _shares(labels, c)).sum())
 
 
 def _missing(classes: tuple[str, ...], shares: Tensor, true: Tensor) -> str:

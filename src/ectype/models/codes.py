@@ -42,7 +42,7 @@ def moving(prior: Prior) -> nn.Module:
     if isinstance(prior, Generated):
         return prior.generator
     if isinstance(prior, Flow):
-        return prior.couplings
+        return prior
     raise TypeError(f"{type(prior).__name__} has no part of a run of its own")
 
 
@@ -51,7 +51,7 @@ def draw_from(prior: Prior, learner: Model) -> None:
     if isinstance(prior, Generated) and isinstance(learner, GAN) and isinstance(learner.decoder, Generator):
         prior.generator = learner.decoder
     if isinstance(prior, Flow) and isinstance(learner.prior, Flow):
-        prior.couplings = learner.prior.couplings
+        prior.couplings, prior.base = learner.prior.couplings, learner.prior.base
 
 
 def learner_of(prior: Prior, items: int) -> GAN | Density:

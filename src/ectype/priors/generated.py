@@ -84,7 +84,10 @@ class GeneratedDistribution(Distribution):
         )
 
     def draw(self, noise: Noise = None) -> Tensor:
-        return self.of_noise(normal((self.n, len(self.centre)), noise, self.centre.device))
+        return self.of_noise(self.numbers(noise))
+
+    def numbers(self, noise: Noise = None) -> Tensor:
+        return normal((self.n, len(self.centre)), noise, self.centre.device)
 
     def of_noise(self, e: Tensor) -> Tensor:
         with exact(e.device):

@@ -43,6 +43,10 @@ class NormalMixture(Distribution):
         self.log_scales = log_scales.float()
 
     def log_prob(self, x: Tensor) -> Tensor:
+        return torch.logsumexp(self._together(x), 1)
+
+    def _together(self, x: Tensor) -> Tensor:
+        """log w_m N(x; mu_m, s_m), (B, M)."""
         # (x - m)^2 / s^2 opened up: matrix products instead of a (B, M, D) tensor. The large terms would
         # cancel to nothing in bf16, also in the backward pass, which runs outside of any block here: on
         # a CPU, where oneDNN may round the operands of single precision, the products are in double
@@ -54,7 +58,13 @@ class NormalMixture(Distribution):
             square = (square + (means**2 * precision).sum(1)).float()
             size = self.log_scales.sum(1) + 0.5 * LOG_2PI * x.shape[1]
             log_w = self.log_w.repeat(len(x) // len(self.log_w), 1)
-            return torch.logsumexp(log_w - 0.5 * square - size, 1)
+            return log_w - 0.5 * square - size
+
+    def stepped(self, e: Tensor, size: Tensor, noise: Noise = None) -> Tensor:
+        """A step within a component, which is drawn by its share in the density at e (a Gibbs step)."""
+        m = choose(torch.log_softmax(self._together(e), 1), noise)
+        means, widths = self.means[m], torch.exp(self.log_scales[m])
+        return means + widths * super().stepped((e - means) / widths, size, noise)
 
     def draw(self, noise: Noise = None) -> Tensor:
         m = choose(self.log_w, noise)
