@@ -37,6 +37,7 @@ from ectype.metrics.fidelity import fidelity_of
 from ectype.metrics.space import Space
 from ectype.models.vae import _PULL, VAE, _eased
 from ectype.noise import PerItem
+from ectype.priors.flow import Flow
 from ectype.runs import Run
 from ectype.shapes import Grid, Joint, Row, Tokens, shape_state
 
@@ -511,3 +512,16 @@ def test_what_is_known_is_judged_without_decoding_the_rest(monkeypatch: pytest.M
         with monkeypatch.context() as patched:
             patched.setattr(VAE, "decode", None)
             torch.testing.assert_close(search.judged(z, z).said, whole)
+
+
+@pytest.mark.parametrize(("prior", "share", "components"), [("flow", 0.3, 64), ("gan", 0.4, None)])
+def test_what_a_prior_of_several_parts_is_by_default(
+    prior: str, share: float, components: int | None
+) -> None:
+    model = build("vae", captioned(), prior=prior, **SMALL)
+    assert model.prior.share == share
+    if components is not None:
+        assert isinstance(model.prior, Flow) and model.prior.base is not None
+        assert len(model.prior.base.means) == components
+    plain = build("vae", read(np.zeros((9, 4), np.float32) + np.arange(9)[:, None]))
+    assert isinstance(plain.prior, Flow) and plain.prior.base is None and plain.prior.share == 0

@@ -69,7 +69,7 @@ class VAE(Autoencoder):
     per_latent = 2
     # further than 1e-3; 3e-3 goes further in short runs and diverges in long ones (docs/log.md, 2026-11-22)
     rates: ClassVar = {"conv": 2e-3}
-    usual: ClassVar = {"joint": {"warmup": 0.5, "share": 0.3}}
+    usual: ClassVar = {"joint": {"warmup": 0.5}}
 
     def __init__(
         self,

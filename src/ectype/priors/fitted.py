@@ -78,7 +78,8 @@ class Fitted(Prior):
     variational to deterministic autoencoders", section 4 ("ex-post density estimation").
 
     Arguments:
-        components: the largest number of components tried.
+        components: normals of the mixture, of `fitted` the most that are tried; a flow bends one, N(0, 1), or
+            of items of several parts 64.
     """
 
     after_training = True

@@ -35,7 +35,7 @@ from ectype.likelihoods.normal import NormalDistribution
 from ectype.noise import Noise, normal
 from ectype.priors import Posterior, Prior
 from ectype.priors.mixture import Mixture, NormalMixture, checked_count
-from ectype.shapes import Shape
+from ectype.shapes import Joint, Shape
 
 _MIXED = 256  # largest latent whose numbers are mixed: the matrices take longer than all else from there on
 _REACH = 2.0  # largest |log scale| of one layer: a layer that could explode would
@@ -150,9 +150,9 @@ class Flow(Prior):
     Arguments:
         layers: couplings; each moves one half of the latent.
         units: hidden units of a coupling's two layers.
-        components: normals of the mixture that is bent; 1 is N(0, 1).
-        share: part of the run, its last one, in which the prior learns by itself; 0, of a vae of items of
-            several parts 0.3.
+        components: normals of the mixture that is bent; 1, which is N(0, 1); of items of several parts 64.
+        share: part of the run, its last one, in which the prior learns by itself; 0, of items of several
+            parts 0.3.
     """
 
     least = 2
@@ -165,22 +165,24 @@ class Flow(Prior):
         context: int = 0,
         layers: int = 6,
         units: int = 256,
-        components: int = 1,
-        share: float = 0.0,
+        components: int | None = None,
+        share: float | None = None,
     ) -> None:
         super().__init__(latent, shape, context=context)
         if latent < self.least:
             raise UsageError("a flow prior needs a latent of 2 or more")
         if not (0 < layers <= 256 and 0 < units <= 1 << 16):
             raise UsageError(f"flow needs layers in 1..256 and units in 1..65536, not {layers} and {units}")
-        if not 0 <= share < 1:
+        several = isinstance(shape, Joint)
+        self.share = (0.3 if several else 0.0) if share is None else share
+        if not 0 <= self.share < 1:
             raise UsageError(
                 f"share is the part of the run in which the prior learns by itself, below 1, not {share}"
             )
-        self.share = share
         self.size = (layers, units)
         self.couplings = self._couplings()
-        self.base = None if checked_count(components) == 1 else self._mixture(components)
+        count = checked_count((64 if several else 1) if components is None else components)
+        self.base = None if count == 1 else self._mixture(count)
 
     def _mixture(self, components: int) -> Mixture:
         """Learned normals that are together about as wide as N(0, 1)."""

@@ -106,19 +106,24 @@ def told(asked: Form, field: Field) -> str:
         words.append(f"({', '.join(owners)})")
     if field.name == "out" and asked.out is not None:
         words.append(f"(default: {asked.out} in the run's folder, numbered when that exists)")
-    elif field.default not in (None, "None", "False") and "default:" not in field.help:
-        words.append(f"(default: {_plain(field.default or '')}{_elsewhere(field)})")
+    elif "default:" not in field.help and (defaults := _defaults(field)):
+        words.append(f"(default: {'; '.join(defaults)})")
     return " ".join(word for word in words if word)
 
 
-def _elsewhere(field: Field) -> str:
-    """The defaults of the parts where it is another one, or differs between encoder and decoder."""
+def _defaults(field: Field) -> list[str]:
+    """Its default, and those of the parts where it is another one, or differs between encoder and decoder."""
+    unsaid = (None, "None", "False")
     found: dict[str, list[str]] = {}
     for (_, name), default in zip(field.parts, field.defaults, strict=True):
-        if default is not None and _plain(default) not in found.setdefault(name, []):
+        if (
+            default is not None
+            and default not in unsaid
+            and _plain(default) not in found.setdefault(name, [])
+        ):
             found[name].append(_plain(default))
-    usual = [_plain(field.default or "")]
-    return "".join(f"; {name} {' and '.join(own)}" for name, own in found.items() if own != usual)
+    usual = [] if field.default is None or field.default in unsaid else [_plain(field.default)]
+    return usual + [f"{name} {' and '.join(own)}" for name, own in found.items() if own and own != usual]
 
 
 def _plain(default: str) -> str:
