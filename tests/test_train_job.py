@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -479,3 +480,12 @@ def test_ctrl_c_and_sigterm_on_the_command_line(tmp_path):
 def test_an_existing_folder_on_the_command_line(finished, source, capsys):
     assert main(["train", str(source), "--out", str(finished[1])]) == OutputError.exit_code
     assert "already exists" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"), [({"steps": 0}, "steps has to be above 0"), ({"drop": 1.5}, "out of range: drop=1.5")]
+)
+def test_settings_are_refused_before_anything_is_read(tmp_path: Path, wrong: Any, said: str) -> None:
+    with pytest.raises(UsageError, match=said):
+        ec.train(str(tmp_path / "nowhere"), out=tmp_path / "run", **wrong)
+    assert not (tmp_path / "run").exists()

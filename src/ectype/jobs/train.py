@@ -131,12 +131,13 @@ class _Training:
         """The data, the new model, and the options that are left for training."""
         from ectype.assembly import build, options_of
         from ectype.data.reading import read, reread
-        from ectype.training.loop import WIRED, fit
+        from ectype.training.loop import WIRED, check, fit
 
         asked = self.request
         options = dict(asked["options"])
         reading = {k: options.pop(k) for k in list(options) if k in options_of(read)}
         training = {k: options.pop(k) for k in list(options) if k in set(options_of(fit)) - WIRED}
+        check(training)
         if self.record is not None:  # the same items in the same splits, or an error that says why not
             data = reread(self.record["data"])
         else:

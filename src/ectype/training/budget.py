@@ -38,6 +38,16 @@ def count_steps(
 
     Raises UsageError when more than one is given or one is not positive.
     """
+    check_length(steps, epochs, minutes)
+    if steps is not None:
+        return steps
+    if epochs is not None:
+        return max(1, round(epochs * per_epoch))
+    return trial(60 * (minutes if minutes is not None else DEFAULT_MINUTES))
+
+
+def check_length(steps: int | None, epochs: float | None, minutes: float | None) -> None:
+    """Raise UsageError when more than one is given or one is not positive."""
     named = {"steps": steps, "epochs": epochs, "minutes": minutes}
     given = {name: value for name, value in named.items() if value is not None}
     if len(given) > 1:
@@ -45,11 +55,6 @@ def count_steps(
     for name, value in given.items():
         if not 0 < value <= _MOST:
             raise UsageError(f"{name} has to be above 0 (and below 10^8), got {value}")
-    if steps is not None:
-        return steps
-    if epochs is not None:
-        return max(1, round(epochs * per_epoch))
-    return trial(60 * (minutes if minutes is not None else DEFAULT_MINUTES))
 
 
 def time_steps(

@@ -8,14 +8,18 @@ then, where the prior has a share of the run: the same for it alone, with the co
 
 from __future__ import annotations
 
+import inspect
 import time
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
+from dataclasses import fields
 from pathlib import Path
+from typing import Any
 
 from ectype.data.data import Data
 from ectype.errors import UsageError, spelled
 from ectype.hardware import choose_device, choose_precision
 from ectype.models import Model
+from ectype.training.budget import check_length
 from ectype.training.parts import Part, first, following, resumed
 from ectype.training.session import Session
 from ectype.training.signals import Stop
@@ -95,6 +99,14 @@ def fit(
     else:
         part = first(session, {"steps": steps, "epochs": epochs, "minutes": minutes})
     return _drive(part, file, stop or Stop())
+
+
+def check(options: Mapping[str, Any]) -> None:
+    """Raise UsageError for options of `fit` that are out of range, before there is any data."""
+    usual = {name: p.default for name, p in inspect.signature(fit).parameters.items()}
+    asked = {**usual, "rate": 1.0, "patience": 0, **{k: v for k, v in options.items() if v is not None}}
+    check_length(asked["steps"], asked["epochs"], asked["minutes"])
+    Settings(**{field.name: asked[field.name] for field in fields(Settings)})
 
 
 def _drive(part: Part, file: Path | None, stop: Stop) -> Generator[Step]:
