@@ -35,7 +35,7 @@ from ectype.training.loop import fit
 
 NAME = "text_emoji"
 OPTIONS: dict[str, dict[str, Any]] = {
-    "vae": {"width": 16, "depth": 1, "likelihood": "laplace", "prior": "normal", "latent": 32},
+    "vae": {"width": 16, "depth": 1, "likelihood": "normal", "share": 0.3, "latent": 32},
     "gan": {"network": "dcgan", "width": 16, "latent": 64},
 }
 FIT: dict[str, dict[str, Any]] = {

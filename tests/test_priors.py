@@ -15,7 +15,7 @@ from ectype.context import Context
 from ectype.data.batch import Batch
 from ectype.errors import DataError, UsageError
 from ectype.hardware import computing
-from ectype.likelihoods import Distribution
+from ectype.likelihoods import Distribution, Latent
 from ectype.likelihoods.normal import Normal, NormalDistribution
 from ectype.models.ae import AE
 from ectype.models.vae import _NARROW, VAE
@@ -144,23 +144,38 @@ def test_flow_begins_anew_as_it_began() -> None:
     assert 0.6 < float(drawn.std().detach()) < 1.4
 
 
+def several(sort: str, n: int) -> Latent:
+    """Three normals of other widths and weights: bent ones, as they are, or with covariances."""
+    logits = torch.tensor([[0.0, 1.0, 2.0]]).expand(n, -1)
+    means = torch.tensor([[-2.0, 0.0], [0.0, 0.0], [3.0, 1.0]])
+    log_scales = torch.tensor([[-0.5, 0.0], [-2.0, 0.0], [0.0, -1.0]])
+    if sort == "full":
+        return FullMixture(logits, means, torch.tensor([[1.0, 0.0], [-0.8, 0.5]]).repeat(3, 1, 1))
+    if sort == "diagonal":
+        return NormalMixture(logits, means, log_scales)
+    prior = awake(Flow(2, SHAPE, layers=2, units=8, components=3), 0.1)
+    assert prior.base is not None
+    prior.base.means.data.copy_(means)
+    prior.base.log_scales.data.copy_(log_scales)
+    prior.base.weights.bias.data.copy_(logits[0])
+    bent: Latent = prior(n, None, nobody)
+    return bent
+
+
+@torch.no_grad()
 @pytest.mark.parametrize("size", [0.05, 0.5, 1.0])
-def test_a_step_leaves_the_numbers_of_a_flow_distributed_as_they_are(size: float) -> None:
-    prior = Flow(2, SHAPE, layers=2, units=8, components=3)
-    with torch.no_grad():
-        base = prior.base
-        assert base is not None
-        base.means.copy_(torch.tensor([[-2.0, 0.0], [0.0, 0.0], [3.0, 1.0]]))
-        base.log_scales.copy_(torch.tensor([[-0.5, 0.0], [-2.0, 0.0], [0.0, -1.0]]))
-        base.weights.bias.copy_(torch.tensor([0.0, 1.0, 2.0]))
-        p, noise = prior(20_000, None, nobody), torch.Generator().manual_seed(0)
-        e = p.numbers(noise)
-        other = p.stepped(e, torch.full((20_000, 1), size), noise)
+@pytest.mark.parametrize("sort", ["bent", "diagonal", "full"])
+def test_a_step_leaves_numbers_distributed_as_they_are(sort: str, size: float) -> None:
+    p, noise = several(sort, 20_000), torch.Generator().manual_seed(0)
+    e = p.numbers(noise)
+    other = p.stepped(e, torch.full((20_000, 1), size), noise)
     assert float((other - e).abs().mean()) > 0.2 * size
     one, two = (
-        torch.cat([x.mean(0), x.square().mean(0), (x[:, :1] > 1.5).float().mean(0)]) for x in (e, other)
+        torch.cat([x.mean(0), x.square().mean(0), x.prod(1).mean().view(1), (x[:, :1] > 1.5).float().mean(0)])
+        for x in (e, other)
     )
-    torch.testing.assert_close(two, one, atol=0.05, rtol=0.03)
+    torch.testing.assert_close(two, one, atol=0.06, rtol=0.03)
+    torch.testing.assert_close(p.noise_of(p.of_noise(e)), e, atol=1e-4, rtol=1e-4)
 
 
 # ---- mixtures ----

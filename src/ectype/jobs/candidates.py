@@ -14,8 +14,7 @@ Moral, Doucet and Jasra 2006, "Sequential Monte Carlo samplers"), b so far on th
 Carlo"). A move is one of the numbers e that a code is made of and leaves their distribution as it is, however
 thin a surface the prior makes of them (`Distribution.stepped`).
 
-Where codes have no density, all candidates are the prior's; where they are not made of other numbers (a
-mixture), they are weighed once and not moved; a model without a latent needs none.
+Where codes have no density, all candidates are the prior's; a model without a latent needs none.
 """
 
 from __future__ import annotations
@@ -28,6 +27,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
+from ectype.likelihoods import Latent
 from ectype.likelihoods.product import Product
 from ectype.networks.joint import Decoder
 from ectype.noise import mix, normal
@@ -51,28 +51,26 @@ class Candidates:
 
     Arguments:
         z: (K, D).
-        e: the numbers they are made of (K, D), or None.
+        e: the numbers they are made of (K, D).
         said: log p(what is known | z), (K,) nats.
         ahead: log g(z) / p(z), (K,) nats.
     """
 
     z: Tensor
-    e: Tensor | None
+    e: Tensor
     said: Tensor
     ahead: Tensor
 
     def at(self, which: Tensor) -> Candidates:
         """Those with these numbers."""
-        e = None if self.e is None else self.e[which]
-        return Candidates(self.z[which], e, self.said[which], self.ahead[which])
+        return Candidates(self.z[which], self.e[which], self.said[which], self.ahead[which])
 
     def or_where(self, taken: Tensor, others: Candidates) -> Candidates:
         """Those of `others` where they are taken (K,)."""
         rows = taken.unsqueeze(1)
-        e = None if self.e is None or others.e is None else torch.where(rows, others.e, self.e)
         return Candidates(
             torch.where(rows, others.z, self.z),
-            e,
+            torch.where(rows, others.e, self.e),
             torch.where(taken, others.said, self.said),
             torch.where(taken, others.ahead, self.ahead),
         )
@@ -91,9 +89,12 @@ class Search:
         self.model = model
         self.context = None if context is None else context.repeat(CANDIDATES)
         self.p = model.latents(CANDIDATES, self.context)
-        self.q: Distribution | None = None
+        self.q: Latent | None = None
         if isinstance(model, Autoencoder) and model.bounded:
-            self.q = model.posterior(x, context, seen)
+            q = model.posterior(x, context, seen)
+            if not isinstance(q, Latent):
+                raise TypeError(f"a posterior with a density is normal, not {type(q).__name__}")
+            self.q = q
         self.parts = _known(model, seen)
         shape = model.likelihood.shape
         if self.parts and seen is not None and isinstance(shape, Joint):
@@ -104,18 +105,14 @@ class Search:
     def begin(self, stream: torch.Generator) -> Candidates:
         """Draws of the prior, every second one of the posterior's in its place."""
         e = self.p.numbers(stream)
-        z = None if e is None else self.p.of_noise(e)
-        z = self.p.draw(stream) if z is None else z
+        z = self.p.of_noise(e)
         if self.q is None:
             return self.judged(z, e)
-        form = (CANDIDATES, self.model.latent)
-        guess = self.q.of_noise(normal(form, stream, self.x.device))
-        if guess is None:
-            raise TypeError(f"a posterior with a density is normal, not {type(self.q).__name__}")
+        guess = self.q.of_noise(normal(e.shape, stream, self.x.device))
         z = torch.cat([z[::2], guess[1::2]])
         return self.judged(z, self.p.noise_of(z))
 
-    def judged(self, z: Tensor, e: Tensor | None) -> Candidates:
+    def judged(self, z: Tensor, e: Tensor) -> Candidates:
         """Codes with what they are weighed by."""
         said = self._decoded(z).log_prob(self.x)
         if self.seen is not None:
@@ -134,13 +131,9 @@ class Search:
 
     def moved(self, now: Candidates, b: float, stream: torch.Generator) -> Candidates:
         """Each a step further, or where it was."""
-        if now.e is None:
-            return now
         size = _LEAST ** torch.rand((len(now.z), 1), generator=stream, device=now.z.device)
         e = self.p.stepped(now.e, size, stream)
         z = self.p.of_noise(e)
-        if z is None:
-            return now
         new = self.judged(z, e)
         gain = (1 - b) * (new.ahead - now.ahead) + b * (new.said - now.said)
         taken = torch.rand(len(z), generator=stream, device=z.device).log() < gain
@@ -157,18 +150,14 @@ def drawn(
 ) -> Iterator[Tensor]:
     """The code (D,) of each of these draws, which depends on the seed and its number alone.
 
-    Draws share a search of which they are different candidates; where these are not moved, and many may be
-    one, each has its own.
+    Draws share a search of which they are different candidates.
     """
-    p = model.latents(1, context)
-    moves = model.coded and p.of_noise(p.mean) is not None
-    size, of = CANDIDATES if moves or not model.coded else 1, -1
-    z = p.mean
+    of, z = -1, torch.empty(0)
     for k in draws:
-        if k // size != of:
-            of = k // size
+        if k // CANDIDATES != of:
+            of = k // CANDIDATES
             z = codes(model, x, context, mix(seed, of), seen)
-        yield z[k % size]
+        yield z[k % CANDIDATES]
 
 
 @torch.no_grad()
@@ -189,11 +178,9 @@ def codes(model: Model, x: Tensor, context: Context | None, seed: int, seen: Ten
     for left in range(_WEIGHINGS, 0, -1):
         # what is no number is no candidate; where none is, all are alike
         gain = (now.said - now.ahead).nan_to_num(-1e30, 1e30, -1e30)
-        step = 1 - b if now.e is None else _step(gain, b, left)
+        step = _step(gain, b, left)
         b += step
         now = now.at(torch.multinomial(torch.softmax(step * gain, 0), len(gain), True, generator=stream))
-        if now.e is None:
-            break
         for _ in range(_MOVES):
             now = search.moved(now, b, stream)
         if b >= 1:

@@ -66,8 +66,8 @@ def drawn(
             symbols are drawn with.
         nucleus: share of the probability these are drawn from.
     """
-    p = run.model.latents(len(numbers), context)
-    z = p.draw(PerItem(mix(seed, draw), numbers, temperature=temperature))
+    prior = run.model.latents(len(numbers), context)
+    z = prior.draw(PerItem(mix(seed, draw), numbers, temperature=temperature))
     p = run.model.decode(z, context).tempered(temperature, nucleus)
     return shown(p, False, noise_of_pixels(mix(seed, draw), numbers))
 

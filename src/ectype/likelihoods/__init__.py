@@ -39,26 +39,6 @@ class Distribution(ABC):
     def draw(self, noise: Noise = None) -> Tensor:
         """One x per batch entry (B, *form), all randomness from `noise`."""
 
-    def numbers(self, noise: Noise = None) -> Tensor | None:
-        """The numbers (B, D) that a draw is made of, N(0, 1) as a rule; None where it is made of none."""
-        return None
-
-    def of_noise(self, e: Tensor) -> Tensor | None:
-        """The draw (B, D) that such numbers e (B, D) make; None where none are made of such."""
-        return None
-
-    def noise_of(self, x: Tensor) -> Tensor | None:
-        """The numbers (B, D) that a draw x (B, D) is made of; None where that is not known."""
-        return None
-
-    def stepped(self, e: Tensor, size: Tensor, noise: Noise = None) -> Tensor:
-        """Numbers a step away from e (B, D), sizes s (B, 1) in 0..1; their distribution stays what it is.
-
-        e' = sqrt(1 - s²) e + s ξ for normal ones, whatever is made of them (Cotter, Roberts, Stuart and White
-        2013, "MCMC methods for functions").
-        """
-        return torch.sqrt(1 - size**2) * e + size * standard_normal(e.shape, noise, e.device)
-
     def tempered(self, temperature: float = 1.0, nucleus: float = 1.0) -> Distribution:
         """The same where symbols are drawn with less or more courage; others stay as they are.
 
@@ -87,6 +67,33 @@ class Distribution(ABC):
     @abstractmethod
     def mode(self) -> Tensor:
         """The most probable x where that has a closed form, else the mean: (B, *form)."""
+
+
+class Latent(Distribution, ABC):
+    """A distribution over latents z (B, D), each made of D numbers that can be moved a little."""
+
+    @abstractmethod
+    def numbers(self, noise: Noise = None) -> Tensor:
+        """The numbers e (B, D) of a draw, N(0, 1) as a rule."""
+
+    @abstractmethod
+    def of_noise(self, e: Tensor) -> Tensor:
+        """The draw (B, D) that numbers e (B, D) make."""
+
+    @abstractmethod
+    def noise_of(self, x: Tensor) -> Tensor:
+        """The numbers (B, D) that a draw x (B, D) is made of; raises UsageError where that is not known."""
+
+    def stepped(self, e: Tensor, size: Tensor, noise: Noise = None) -> Tensor:
+        """Numbers a step away from e (B, D), sizes s (B, 1) in 0..1; their distribution stays what it is.
+
+        e' = sqrt(1 - s²) e + s ξ for normal ones, whatever is made of them (Cotter, Roberts, Stuart and White
+        2013, "MCMC methods for functions").
+        """
+        return torch.sqrt(1 - size**2) * e + size * standard_normal(e.shape, noise, e.device)
+
+    def draw(self, noise: Noise = None) -> Tensor:
+        return self.of_noise(self.numbers(noise))
 
 
 class Choices(Distribution, ABC):

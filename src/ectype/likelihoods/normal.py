@@ -15,7 +15,7 @@ from typing import Literal, final
 import torch
 from torch import Tensor
 
-from ectype.likelihoods import Distribution, Likelihood
+from ectype.likelihoods import Latent, Likelihood
 from ectype.likelihoods.scale import LearnedScale, width
 from ectype.noise import Noise, normal
 from ectype.shapes import Shape
@@ -24,7 +24,7 @@ _HALF_LOG_2PI = 0.5 * math.log(2 * math.pi)
 
 
 @final
-class NormalDistribution(Distribution):
+class NormalDistribution(Latent):
     """Independent normals, mean (B, *form) and log standard deviation that broadcasts to it."""
 
     def __init__(self, mean: Tensor, log_scale: Tensor) -> None:
@@ -34,9 +34,6 @@ class NormalDistribution(Distribution):
     def log_prob(self, x: Tensor) -> Tensor:
         d = (x - self._mean) * torch.exp(-self.log_scale)
         return -0.5 * d * d - self.log_scale - _HALF_LOG_2PI
-
-    def draw(self, noise: Noise = None) -> Tensor:
-        return self.of_noise(self.numbers(noise))
 
     def numbers(self, noise: Noise = None) -> Tensor:
         return normal(self._mean.shape, noise, self._mean.device)

@@ -24,7 +24,7 @@ from ectype.context import Conditioner, Context
 from ectype.data.batch import Batch
 from ectype.errors import UsageError
 from ectype.kinds import Kind
-from ectype.likelihoods import Distribution, Likelihood, each
+from ectype.likelihoods import Distribution, Latent, Likelihood, each
 from ectype.models.latents import Latents as Latents
 from ectype.models.latents import room
 from ectype.noise import Noise
@@ -191,7 +191,7 @@ class Model(nn.Module, ABC):
         """p(x | z, c) for z (B, D)."""
 
     @abstractmethod
-    def latents(self, n: int, context: Context | None = None) -> Distribution:
+    def latents(self, n: int, context: Context | None = None) -> Latent:
         """p(z | c) for `n` items."""
 
     def reconstruction(self, p: Distribution, batch: Batch, k: int = 1) -> Tensor:
@@ -288,8 +288,8 @@ class Autoencoder(Model, ABC):
         p: Distribution = self.likelihood(self.decoder(z, context))
         return p
 
-    def latents(self, n: int, context: Context | None = None) -> Distribution:
-        p: Distribution = self.prior(n, context, self.posterior)
+    def latents(self, n: int, context: Context | None = None) -> Latent:
+        p: Latent = self.prior(n, context, self.posterior)
         return p
 
     def settle(self, train: Iterable[Batch], select: Iterable[Batch]) -> None:

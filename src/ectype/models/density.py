@@ -15,7 +15,7 @@ from torch import Tensor
 
 from ectype.context import Conditioner, Context
 from ectype.data.batch import Batch
-from ectype.likelihoods import Distribution
+from ectype.likelihoods import Distribution, Latent
 from ectype.likelihoods.normal import NormalDistribution
 from ectype.likelihoods.point import PointDistribution
 from ectype.models import Loss, Model
@@ -57,8 +57,8 @@ class Density(Model):
     def decode(self, z: Tensor, context: Context | None = None) -> Distribution:
         return PointDistribution(z)
 
-    def latents(self, n: int, context: Context | None = None) -> Distribution:
-        p: Distribution = self.prior(n, context, _nobody)
+    def latents(self, n: int, context: Context | None = None) -> Latent:
+        p: Latent = self.prior(n, context, _nobody)
         return p
 
 

@@ -24,7 +24,7 @@ from ectype.context import Conditioner, Context
 from ectype.data.batch import Batch
 from ectype.errors import UsageError
 from ectype.kinds import Kind
-from ectype.likelihoods import Distribution, Likelihood
+from ectype.likelihoods import Distribution, Latent, Likelihood
 from ectype.models import Loss, Model, Stage
 from ectype.models.adversarial import CRITIC, GENERATOR
 from ectype.models.balance import PICTURES, Balance
@@ -137,8 +137,8 @@ class GAN(Model):
         p: Distribution = self.likelihood(self.decoder(z, context))
         return p
 
-    def latents(self, n: int, context: Context | None = None) -> Distribution:
-        p: Distribution = self.prior(n, context, _no_posterior)
+    def latents(self, n: int, context: Context | None = None) -> Latent:
+        p: Latent = self.prior(n, context, _no_posterior)
         return p
 
     def guided(self, context: Context, null: Context, scale: float) -> Context:

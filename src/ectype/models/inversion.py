@@ -27,7 +27,7 @@ from torch import Tensor, nn
 from ectype.context import Context
 from ectype.data.batch import Batch
 from ectype.errors import UsageError
-from ectype.likelihoods import Distribution
+from ectype.likelihoods import Distribution, Latent
 from ectype.likelihoods.normal import NormalDistribution
 from ectype.likelihoods.point import PointDistribution
 from ectype.models import Autoencoder, Latents, Loss, Model, Stage
@@ -101,7 +101,7 @@ class Inverted(Autoencoder):
     def decode(self, z: Tensor, context: Context | None = None) -> Distribution:
         return self.model.decode(z, context)
 
-    def latents(self, n: int, context: Context | None = None) -> Distribution:
+    def latents(self, n: int, context: Context | None = None) -> Latent:
         return self.model.latents(n, context)
 
     def posterior(

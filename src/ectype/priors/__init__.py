@@ -20,7 +20,7 @@ from collections.abc import Callable
 from torch import Tensor, nn
 
 from ectype.context import Context
-from ectype.likelihoods import Distribution
+from ectype.likelihoods import Distribution, Latent
 from ectype.shapes import Shape
 
 Posterior = Callable[[Tensor, Context | None], Distribution]
@@ -54,12 +54,12 @@ class Prior(nn.Module, ABC):
         self.context = context
 
     @abstractmethod
-    def forward(self, n: int, context: Context | None, posterior: Posterior) -> Distribution:
+    def forward(self, n: int, context: Context | None, posterior: Posterior) -> Latent:
         """The distribution of `n` latents under the context (B = n)."""
 
-    def against(self, n: int, context: Context | None, posterior: Posterior) -> Distribution:
+    def against(self, n: int, context: Context | None, posterior: Posterior) -> Latent:
         """What the codes of `n` items are weighed by in a loss: the prior itself where it has a density."""
-        p: Distribution = self(n, context, posterior)
+        p: Latent = self(n, context, posterior)
         return p
 
     def begin(self, x: Tensor) -> None:

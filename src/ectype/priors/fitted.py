@@ -18,11 +18,10 @@ from torch import Tensor
 from ectype.context import Context
 from ectype.errors import DataError
 from ectype.hardware import exact
-from ectype.likelihoods import Distribution
+from ectype.likelihoods import Latent
 from ectype.likelihoods.normal import NormalDistribution
-from ectype.noise import Noise, normal
 from ectype.priors import Posterior, Prior
-from ectype.priors.mixture import LOG_2PI, checked_count, choose
+from ectype.priors.mixture import LOG_2PI, MixtureDistribution, checked_count
 from ectype.shapes import Shape
 
 _FREE = 100.0
@@ -31,8 +30,8 @@ _ENOUGH = 20_000  # codes used for a fit; more change the held-out likelihood in
 
 
 @final
-class FullMixture(Distribution):
-    """Mixture of normals with full covariances; a latent is one site, so log_prob is (B,).
+class FullMixture(MixtureDistribution):
+    """Mixture of normals with full covariances.
 
     Arguments:
         logits: (B, M) weights before the softmax.
@@ -40,33 +39,23 @@ class FullMixture(Distribution):
         factors: (M, D, D) lower Cholesky factors L of the covariances L Lᵀ.
     """
 
-    joint = True
-
     def __init__(self, logits: Tensor, means: Tensor, factors: Tensor) -> None:
-        self.log_w = torch.log_softmax(logits.float(), 1)
-        self.means = means
+        super().__init__(logits, means)
         self.factors = factors
 
-    def log_prob(self, x: Tensor) -> Tensor:
+    def each(self, x: Tensor) -> Tensor:
         with exact(x.device):
             d = (x.float().unsqueeze(0) - self.means.unsqueeze(1)).transpose(1, 2)  # (M, D, B)
             e = torch.linalg.solve_triangular(self.factors, d, upper=False)
             size = self.factors.diagonal(dim1=1, dim2=2).log().sum(1) + 0.5 * LOG_2PI * x.shape[1]
-            log_w = self.log_w.repeat(len(x) // len(self.log_w), 1)
-            return torch.logsumexp(log_w - 0.5 * (e * e).sum(1).T - size, 1)
+            return -0.5 * (e * e).sum(1).T - size
 
-    def draw(self, noise: Noise = None) -> Tensor:
-        m = choose(self.log_w, noise)
-        e = normal((len(m), self.means.shape[1]), noise, self.means.device)
+    def placed(self, e: Tensor, m: Tensor) -> Tensor:
         return self.means[m] + (self.factors[m] @ e.unsqueeze(2)).squeeze(2)
 
-    @property
-    def mean(self) -> Tensor:
-        return self.log_w.exp() @ self.means
-
-    @property
-    def mode(self) -> Tensor:
-        return self.means[self.log_w.argmax(1)]
+    def standard(self, x: Tensor, m: Tensor) -> Tensor:
+        d = (x - self.means[m]).unsqueeze(2)
+        return torch.linalg.solve_triangular(self.factors[m], d, upper=False).squeeze(2)
 
 
 @final
@@ -93,7 +82,7 @@ class Fitted(Prior):
         self.register_buffer("bias", torch.zeros(components))
         self.register_buffer("slope", torch.zeros(components, context))
 
-    def forward(self, n: int, context: Context | None, posterior: Posterior) -> Distribution:
+    def forward(self, n: int, context: Context | None, posterior: Posterior) -> Latent:
         means = self.get_buffer("means")
         if not self.get_buffer("ready").item():
             zero = means.new_zeros(n, self.latent)

@@ -30,7 +30,7 @@ from torch.nn import functional as F
 from ectype.context import Context
 from ectype.errors import UsageError
 from ectype.hardware import exact
-from ectype.likelihoods import Distribution
+from ectype.likelihoods import Latent
 from ectype.likelihoods.normal import NormalDistribution
 from ectype.noise import Noise, normal
 from ectype.priors import Posterior, Prior
@@ -68,7 +68,7 @@ class Coupling(nn.Module):
 
 
 @final
-class FlowDistribution(Distribution):
+class FlowDistribution(Latent):
     """The density of z (B, D); a latent is one site, so log_prob is (B,)."""
 
     joint = True
@@ -129,9 +129,6 @@ class FlowDistribution(Distribution):
 
     def stepped(self, e: Tensor, size: Tensor, noise: Noise = None) -> Tensor:
         return super().stepped(e, size, noise) if self.base is None else self.base.stepped(e, size, noise)
-
-    def draw(self, noise: Noise = None) -> Tensor:
-        return self.of_noise(self.numbers(noise))
 
     @property
     def mean(self) -> Tensor:

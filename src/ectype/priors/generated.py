@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from ectype.context import Context, Ports
 from ectype.errors import DataError, UsageError
 from ectype.hardware import exact
-from ectype.likelihoods import Distribution
+from ectype.likelihoods import Latent
 from ectype.likelihoods.normal import NormalDistribution
 from ectype.networks.mlp import Decoder
 from ectype.noise import Noise, normal
@@ -55,7 +55,7 @@ class Generator(nn.Module):
 
 
 @final
-class GeneratedDistribution(Distribution):
+class GeneratedDistribution(Latent):
     """z (B, D) that can be drawn, and have no density.
 
     Arguments:
@@ -83,15 +83,15 @@ class GeneratedDistribution(Distribution):
             "train with another prior, such as fitted or flow"
         )
 
-    def draw(self, noise: Noise = None) -> Tensor:
-        return self.of_noise(self.numbers(noise))
-
     def numbers(self, noise: Noise = None) -> Tensor:
         return normal((self.n, len(self.centre)), noise, self.centre.device)
 
     def of_noise(self, e: Tensor) -> Tensor:
         with exact(e.device):
             return self.centre + self.generator(e, self.context).float() @ self.factor.T
+
+    def noise_of(self, x: Tensor) -> Tensor:
+        raise UsageError("what a code of the prior gan is made of is not known: its generator has no inverse")
 
     @property
     def mean(self) -> Tensor:
@@ -127,7 +127,7 @@ class Generated(Prior):
         self.register_buffer("mean", torch.zeros(latent))
         self.register_buffer("factor", torch.eye(latent))
 
-    def forward(self, n: int, context: Context | None, posterior: Posterior) -> Distribution:
+    def forward(self, n: int, context: Context | None, posterior: Posterior) -> Latent:
         if not self.get_buffer("ready").item():
             return self.against(n, context, posterior)
         mean, factor = self.get_buffer("mean"), self.get_buffer("factor")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
 from typing import final
 
 import torch
@@ -11,7 +12,7 @@ from torch import Tensor, nn
 from ectype.context import Context
 from ectype.errors import UsageError
 from ectype.hardware import exact
-from ectype.likelihoods import Distribution
+from ectype.likelihoods import Latent
 from ectype.likelihoods.normal import NormalDistribution
 from ectype.noise import Noise, normal, uniform
 from ectype.priors import Posterior, Prior
@@ -26,27 +27,78 @@ def choose(logits: Tensor, noise: Noise) -> Tensor:
     return (logits - torch.log(-torch.log(u))).argmax(1)
 
 
+class MixtureDistribution(Latent, ABC):
+    """A mixture of normals; a latent is one site, so log_prob is (B,).
+
+    Its numbers are the draw itself: which component it is of, they do not say.
+
+    Arguments:
+        logits: (B, M) weights before the softmax.
+        means: (M, D).
+    """
+
+    joint = True
+
+    def __init__(self, logits: Tensor, means: Tensor) -> None:
+        self.log_w = torch.log_softmax(logits.float(), 1)
+        self.means = means
+
+    @abstractmethod
+    def each(self, x: Tensor) -> Tensor:
+        """log N(x; mu_m, Σ_m), (B, M)."""
+
+    @abstractmethod
+    def placed(self, e: Tensor, m: Tensor) -> Tensor:
+        """Standard normal e (B, D) as draws of components m (B,)."""
+
+    @abstractmethod
+    def standard(self, x: Tensor, m: Tensor) -> Tensor:
+        """Draws (B, D) of components m (B,) as what they are made of: the inverse of `placed`."""
+
+    def log_prob(self, x: Tensor) -> Tensor:
+        return torch.logsumexp(self._together(x), 1)
+
+    def _together(self, x: Tensor) -> Tensor:
+        return self.log_w.repeat(len(x) // len(self.log_w), 1) + self.each(x)
+
+    def numbers(self, noise: Noise = None) -> Tensor:
+        m = choose(self.log_w, noise)
+        return self.placed(normal((len(m), self.means.shape[1]), noise, self.means.device), m)
+
+    def of_noise(self, e: Tensor) -> Tensor:
+        return e
+
+    def noise_of(self, x: Tensor) -> Tensor:
+        return x
+
+    def stepped(self, e: Tensor, size: Tensor, noise: Noise = None) -> Tensor:
+        """A step within a component, which is drawn by its share in the density at e (a Gibbs step)."""
+        m = choose(torch.log_softmax(self._together(e), 1), noise)
+        return self.placed(super().stepped(self.standard(e, m), size, noise), m)
+
+    @property
+    def mean(self) -> Tensor:
+        return self.log_w.exp() @ self.means
+
+    @property
+    def mode(self) -> Tensor:
+        return self.means[self.log_w.argmax(1)]
+
+
 @final
-class NormalMixture(Distribution):
-    """Mixture of diagonal normals; a latent is one site, so log_prob is (B,).
+class NormalMixture(MixtureDistribution):
+    """Mixture of diagonal normals.
 
     Arguments:
         logits: (B, M) weights before the softmax.
         means, log_scales: (M, D).
     """
 
-    joint = True
-
     def __init__(self, logits: Tensor, means: Tensor, log_scales: Tensor) -> None:
-        self.log_w = torch.log_softmax(logits.float(), 1)
-        self.means = means.float()
+        super().__init__(logits, means.float())
         self.log_scales = log_scales.float()
 
-    def log_prob(self, x: Tensor) -> Tensor:
-        return torch.logsumexp(self._together(x), 1)
-
-    def _together(self, x: Tensor) -> Tensor:
-        """log w_m N(x; mu_m, s_m), (B, M)."""
+    def each(self, x: Tensor) -> Tensor:
         # (x - m)^2 / s^2 opened up: matrix products instead of a (B, M, D) tensor. The large terms would
         # cancel to nothing in bf16, also in the backward pass, which runs outside of any block here: on
         # a CPU, where oneDNN may round the operands of single precision, the products are in double
@@ -56,28 +108,13 @@ class NormalMixture(Distribution):
             precision = torch.exp(-2 * self.log_scales.to(kept))
             square = (y * y) @ precision.T - 2 * y @ (means * precision).T
             square = (square + (means**2 * precision).sum(1)).float()
-            size = self.log_scales.sum(1) + 0.5 * LOG_2PI * x.shape[1]
-            log_w = self.log_w.repeat(len(x) // len(self.log_w), 1)
-            return log_w - 0.5 * square - size
+            return -0.5 * square - self.log_scales.sum(1) - 0.5 * LOG_2PI * x.shape[1]
 
-    def stepped(self, e: Tensor, size: Tensor, noise: Noise = None) -> Tensor:
-        """A step within a component, which is drawn by its share in the density at e (a Gibbs step)."""
-        m = choose(torch.log_softmax(self._together(e), 1), noise)
-        means, widths = self.means[m], torch.exp(self.log_scales[m])
-        return means + widths * super().stepped((e - means) / widths, size, noise)
-
-    def draw(self, noise: Noise = None) -> Tensor:
-        m = choose(self.log_w, noise)
-        e = normal((len(m), self.means.shape[1]), noise, self.means.device)
+    def placed(self, e: Tensor, m: Tensor) -> Tensor:
         return self.means[m] + torch.exp(self.log_scales[m]) * e
 
-    @property
-    def mean(self) -> Tensor:
-        return self.log_w.exp() @ self.means
-
-    @property
-    def mode(self) -> Tensor:
-        return self.means[self.log_w.argmax(1)]
+    def standard(self, x: Tensor, m: Tensor) -> Tensor:
+        return (x - self.means[m]) / torch.exp(self.log_scales[m])
 
 
 def checked_count(components: int) -> int:
