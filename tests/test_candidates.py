@@ -15,6 +15,7 @@ from ectype.jobs.candidates import CANDIDATES, Search, codes, drawn
 from ectype.likelihoods.normal import NormalDistribution
 from ectype.models.vae import VAE
 from ectype.priors.flow import Flow
+from ectype.priors.mixture import Mixture
 
 WIDTH = 0.5  # of p(x | z), a normal around z
 KNOWN = torch.tensor([[True, False]])
@@ -56,9 +57,41 @@ def test_codes_are_draws_given_what_is_known(model: VAE, guess: str, monkeypatch
         z = torch.cat([codes(model, X, None, seed, KNOWN) for seed in range(20)])
     precision = 1 + 1 / WIDTH**2
     wanted = torch.tensor([[1.5 / WIDTH**2 / precision, 0.0], [precision**-0.5, 1.0]])
-    # unmoved candidates are fewer than they seem
     torch.testing.assert_close(torch.stack([z.mean(0), z.std(0)]), wanted, atol=0.12, rtol=0.0)
     assert abs(float(z.T.corrcoef()[0, 1])) < 0.12
+
+
+@pytest.mark.parametrize("prior", ["mixture", "flow"])
+def test_components_that_lie_apart_keep_their_shares(prior: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """p(z) = N(-2, 0.5²) / 2 + N(2, 0.5²) / 2, known x = z + noise of 1.5: by Bayes' rule."""
+    data = ec.read(np.random.default_rng(0).normal(size=(50, 2)).astype(np.float32))
+    model = ec.build("vae", data, network="mlp", hidden=(), latent=2, prior=prior, components=2)
+    mixture = model.prior.base if isinstance(model.prior, Flow) else model.prior
+    assert isinstance(model, VAE) and isinstance(mixture, Mixture)
+    if isinstance(model.prior, Flow):
+        for coupling in model.prior.couplings:
+            coupling.turn.data.copy_(torch.eye(2))
+            coupling.last.bias.data.zero_()
+        mixture.means.data.copy_(torch.tensor([[-2.0, 0.0], [2.0, 0.0]]))
+        assert len(model.prior.couplings) % 2 == 0  # halves are back in their places
+    else:
+        mixture.means.data.copy_(torch.tensor([[-2.0, 0.0], [2.0, 0.0]]))
+    mixture.log_scales.data.copy_(torch.tensor([[math.log(0.5), 0.0]] * 2))
+    wide = torch.zeros(1, 2)
+    monkeypatch.setattr(VAE, "posterior", lambda *_: NormalDistribution(wide, wide))
+    monkeypatch.setattr(
+        VAE, "decode", lambda _, z, context=None: NormalDistribution(z, torch.full_like(z, math.log(1.5)))
+    )
+    with torch.no_grad():
+        z = torch.cat(
+            [codes(model, torch.tensor([[0.6, torch.nan]]), None, seed, KNOWN) for seed in range(20)]
+        )
+    # each mean moves 0.1 of the way to x; log odds of the right one: 2 · 2 · 0.6 / (0.5² + 1.5²)
+    share = 1 / (1 + math.exp(-2 * 2 * 0.6 / 2.5))
+    right = z[:, 0] > 0
+    assert abs(float(right.float().mean()) - share) < 0.08
+    assert abs(float(z[right, 0].mean()) - (2 - 0.1 * 1.4)) < 0.05
+    assert abs(float(z[~right, 0].mean()) - (-2 + 0.1 * 2.6)) < 0.05
 
 
 def knowing(

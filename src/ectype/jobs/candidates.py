@@ -12,7 +12,7 @@ At each b they are drawn anew by their weight, and then each is moved a few time
 Moral, Doucet and Jasra 2006, "Sequential Monte Carlo samplers"), b so far on that half of them count
 (Jasra et al. 2011, "Inference for Lévy-driven stochastic volatility models via adaptive sequential Monte
 Carlo"). A move is one of the numbers e that a code is made of and leaves their distribution as it is, however
-thin a surface the prior makes of them (`Distribution.stepped`).
+thin a surface the prior makes of them (`Latent.stepped`).
 
 Where codes have no density, all candidates are the prior's; a model without a latent needs none.
 """

@@ -3,7 +3,7 @@
     normal   N(0, 1), or with a condition N(m(c), s(c)): a learned conditional prior
     mixture  a learned mixture of normals
     vamp     a mixture of posteriors at learned pseudo-inputs
-    flow     N(0, 1) bent by learned invertible layers
+    flow     N(0, 1), or a learned mixture of normals, bent by learned invertible layers
     fitted   N(0, 1) while training, then a Gaussian mixture fitted to the codes, so that a plain
              autoencoder generates too
     gan      N(0, 1) while training, then a generator of codes with its own critic (a latent GAN)

@@ -67,8 +67,8 @@ class Fitted(Prior):
     variational to deterministic autoencoders", section 4 ("ex-post density estimation").
 
     Arguments:
-        components: normals of the mixture, of `fitted` the most that are tried; a flow bends one, N(0, 1), or
-            of items of several parts 64.
+        components: normals of the mixture, of `fitted` the most that are tried; or pseudo-inputs; 1 of a flow
+            is N(0, 1).
     """
 
     after_training = True

@@ -19,6 +19,7 @@ from ectype.priors import Posterior, Prior
 from ectype.shapes import Grid, Joint, Shape, Tokens
 
 LOG_2PI = math.log(2 * math.pi)
+_FAR = 0.9  # size of a step from which on it is a draw anew
 
 
 def choose(logits: Tensor, noise: Noise) -> Tensor:
@@ -72,9 +73,13 @@ class MixtureDistribution(Latent, ABC):
         return x
 
     def stepped(self, e: Tensor, size: Tensor, noise: Noise = None) -> Tensor:
-        """A step within a component, which is drawn by its share in the density at e (a Gibbs step)."""
+        """A step within a component, which is drawn by its share in the density at e (a Gibbs step).
+
+        The longest are draws that have nothing to do with e, or none would reach a component that lies apart.
+        """
         m = choose(torch.log_softmax(self._together(e), 1), noise)
-        return self.placed(super().stepped(self.standard(e, m), size, noise), m)
+        near = self.placed(super().stepped(self.standard(e, m), size, noise), m)
+        return torch.where(size > _FAR, self.numbers(noise), near)
 
     @property
     def mean(self) -> Tensor:
@@ -138,7 +143,9 @@ class Weights(nn.Module):
     def forward(self, n: int, context: Context | None) -> Tensor:
         """Logits (n, M)."""
         if self.head is not None and context is not None:
-            return self.bias + self.head(context.vector).float()
+            with exact(context.vector.device):
+                logits: Tensor = self.bias + self.head(context.vector.float())
+                return logits
         return self.bias.expand(n, -1)
 
 

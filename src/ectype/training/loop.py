@@ -19,6 +19,7 @@ from ectype.data.data import Data
 from ectype.errors import UsageError, spelled
 from ectype.hardware import choose_device, choose_precision
 from ectype.models import Model
+from ectype.shapes import Row
 from ectype.training.budget import check_length
 from ectype.training.parts import Part, first, following, resumed
 from ectype.training.session import Session
@@ -104,7 +105,9 @@ def fit(
 def check(options: Mapping[str, Any]) -> None:
     """Raise UsageError for options of `fit` that are out of range, before there is any data."""
     usual = {name: p.default for name, p in inspect.signature(fit).parameters.items()}
-    asked = {**usual, "rate": 1.0, "patience": 0, **{k: v for k, v in options.items() if v is not None}}
+    asked = {**usual, **options}
+    asked |= {name: 1 for name in ("rate", "patience") if asked[name] is None}  # the family's, not known here
+    choose_precision(asked["precision"], choose_device(asked["device"]), Row((1,)))
     check_length(asked["steps"], asked["epochs"], asked["minutes"])
     Settings(**{field.name: asked[field.name] for field in fields(Settings)})
 
