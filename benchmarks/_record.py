@@ -65,11 +65,21 @@ def lines(name: str) -> list[Line]:
 
 
 def newest(name: str) -> list[Line]:
-    """The newest measurement of each key, in the order the keys first came up."""
-    found: dict[str, Line] = {}
-    for line in lines(name):
-        found[json.dumps(line["key"], sort_keys=True)] = line
-    return list(found.values())
+    """The newest measurement of each key, in the order the keys first came up.
+
+    Seeds whose newest measurement is by an older protocol than another seed's are left out: a mean over two
+    protocols is nobody's.
+    """
+    protocols = {_named(line["key"], seedless=True): line["protocol"] for line in lines(name)}
+    return [x for x in _each(name) if x["protocol"] == protocols[_named(x["key"], seedless=True)]]
+
+
+def _each(name: str) -> list[Line]:
+    return list({_named(line["key"]): line for line in lines(name)}.values())
+
+
+def _named(key: dict[str, Any], *, seedless: bool = False) -> str:
+    return json.dumps({k: v for k, v in key.items() if not (seedless and k == "seed")}, sort_keys=True)
 
 
 def pairs(text: str) -> dict[str, Any]:
@@ -103,7 +113,7 @@ def measure(
     """
     wanted = dict(key)
     label = " ".join(f"{k}={v}" for k, v in wanted.items())
-    known = [line for line in newest(name) if line["key"] == wanted and line["protocol"] == protocol]
+    known = [line for line in _each(name) if line["key"] == wanted and line["protocol"] == protocol]
     if known and not again:
         print(f"{name} {label}: kept {known[0]['figures']}", flush=True)
         return known[0]

@@ -75,6 +75,22 @@ def test_the_newest_line_of_a_key_counts(results: Path) -> None:
     assert [line["figures"]["figure"] for line in _record.newest("some")] == [3]
 
 
+def test_seeds_of_two_protocols_are_not_pooled(results: Path) -> None:
+    calls, work = counted()
+    asked = (
+        ({"seed": 0, "of": "a"}, "old"),
+        ({"seed": 0, "of": "b"}, "old"),
+        ({"seed": 1, "of": "a"}, "new"),
+    )
+    for key, protocol in asked:
+        _record.measure("some", key, protocol, work)
+    assert [line["key"] for line in _record.newest("some")] == [asked[1][0], asked[2][0]]
+    _record.measure("some", *asked[0], work)
+    assert len(calls) == 3, "left out of the table, and measured all the same"
+    _record.measure("some", asked[0][0], "new", work)
+    assert [line["key"]["seed"] for line in _record.newest("some")] == [0, 0, 1]
+
+
 def test_a_failed_measurement_leaves_no_line(results: Path) -> None:
     def work() -> dict[str, int]:
         raise RuntimeError("interrupted")
