@@ -514,9 +514,14 @@ def test_what_is_known_is_judged_without_decoding_the_rest(monkeypatch: pytest.M
             torch.testing.assert_close(search.judged(z, z).said, whole)
 
 
-@pytest.mark.parametrize(("prior", "share"), [("flow", 0.3), ("gan", 0.4)])
-def test_how_much_of_the_run_a_prior_of_several_parts_has_by_default(prior: str, share: float) -> None:
+@pytest.mark.parametrize(("prior", "share", "components"), [("flow", 0.3, 64), ("gan", 0.4, None)])
+def test_what_a_prior_of_several_parts_is_by_default(
+    prior: str, share: float, components: int | None
+) -> None:
     model = build("vae", captioned(), prior=prior, **SMALL)
     assert model.prior.share == share
     plain = build("vae", read(np.zeros((9, 4), np.float32) + np.arange(9)[:, None]))
-    assert isinstance(plain.prior, Flow) and plain.prior.share == 0
+    assert isinstance(plain.prior, Flow) and plain.prior.base is None and plain.prior.share == 0
+    if components is not None:
+        assert isinstance(model.prior, Flow) and model.prior.base is not None
+        assert len(model.prior.base.means) == components

@@ -67,8 +67,8 @@ class Fitted(Prior):
     variational to deterministic autoencoders", section 4 ("ex-post density estimation").
 
     Arguments:
-        components: normals of the mixture, of `fitted` the most that are tried; or pseudo-inputs; 1 of a flow
-            is N(0, 1).
+        components: normals of the mixture, or pseudo-inputs; default: of fitted 32, the most that are tried,
+            of flow 1, which is N(0, 1), or of items of several parts 64, of mixture 256, of vamp 64.
     """
 
     after_training = True

@@ -10,9 +10,9 @@ estimation using Real NVP", equations 4 to 6; W, orthogonal at the start, is lea
 "Variational lossy autoencoder", section 3.2.
 
 What bends one normal into several leaves bridges between them, from which items come that are neither one
-thing nor the other; a mixture need not. Fitted for long to the same posteriors of drawn shapes with captions
-one of 64 is 0.9 nats ahead, and 93 instead of 75 % of what is made agrees; fitted for a third as long it is
-ahead in nats, and less agrees (docs/log.md, 2026-11-22).
+thing nor the other; a mixture need not. Fitted to the same posteriors of drawn shapes with captions, in three
+trials of four with one of 64 81 to 93 instead of 65 to 75 % of what is made agrees, and 90 with either in the
+fourth (docs/log.md, 2026-11-22).
 
 The codes change as long as the encoder learns, and a flow follows slowly: of drawn shapes with captions it
 was 8 nats behind at the end (docs/log.md, 2026-11-22). With a share of the run of its own, the last one, it
@@ -148,7 +148,7 @@ class Flow(Prior):
     Arguments:
         layers: couplings; each moves one half of the latent.
         units: hidden units of a coupling's two layers.
-        components: normals of the mixture that is bent; 1 is N(0, 1).
+        components: normals of the mixture that is bent; 1, which is N(0, 1); of items of several parts 64.
         share: part of the run, its last one, in which the prior learns by itself; 0, of items of several
             parts 0.3.
     """
@@ -163,7 +163,7 @@ class Flow(Prior):
         context: int = 0,
         layers: int = 6,
         units: int = 256,
-        components: int = 1,
+        components: int | None = None,
         share: float | None = None,
     ) -> None:
         super().__init__(latent, shape, context=context)
@@ -171,14 +171,16 @@ class Flow(Prior):
             raise UsageError("a flow prior needs a latent of 2 or more")
         if not (0 < layers <= 256 and 0 < units <= 1 << 16):
             raise UsageError(f"flow needs layers in 1..256 and units in 1..65536, not {layers} and {units}")
-        self.share = (0.3 if isinstance(shape, Joint) else 0.0) if share is None else share
+        several = isinstance(shape, Joint)
+        self.share = (0.3 if several else 0.0) if share is None else share
         if not 0 <= self.share < 1:
             raise UsageError(
                 f"share is the part of the run in which the prior learns by itself, below 1, not {share}"
             )
         self.size = (layers, units)
         self.couplings = self._couplings()
-        self.base = None if checked_count(components) == 1 else self._mixture(components)
+        count = checked_count((64 if several else 1) if components is None else components)
+        self.base = None if count == 1 else self._mixture(count)
 
     def _mixture(self, components: int) -> Mixture:
         """Learned normals that are together about as wide as N(0, 1)."""
