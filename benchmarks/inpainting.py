@@ -32,11 +32,7 @@ from ectype.runs import Run
 from ectype.training.loop import fit
 
 NAME = "inpainting"
-STEPS, DRAWS, BEST = (
-    11_000,
-    50,
-    10,
-)  # steps: with a budget in minutes a busy machine has fewer, and worse fills
+STEPS, DRAWS, BEST = 11_000, 50, 10  # with a budget in minutes a busy machine has fewer steps
 MODEL = {"network": "mlp", "hidden": (512, 512), "latent": 32, "prior": "normal", "dropout": 0.4}
 FIT = {"batch": 100, "rate": 2e-3, "decay": 0.05, "drop": 0.0}
 PROTOCOL = f"lower half, vae --given known, {MODEL}, {FIT}, {STEPS:,} steps, mean of {DRAWS} fills"
