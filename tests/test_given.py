@@ -140,7 +140,7 @@ def test_a_picture_of_another_size_is_scaled(run: Run) -> None:
             UsageError,
             "caption: a text of 20 words, and there is room for 7: shorten it",
         ),
-        ({"age": "old"}, UsageError, "age: 'old' is not a row of 1 numbers"),
+        ({"age": "old"}, UsageError, "age: 'old' is not a number"),
         ({"age": "1,2"}, UsageError, "age: a row of 2 numbers, where the kind has 1"),
         (
             {"point": [1.0, float("nan")]},

@@ -69,7 +69,7 @@ def read(
         given: the condition or conditions to use: a column (label, caption:text), a column of a table beside
             the data (captions.jsonl:name), or a folder with a picture for each item (outline/).
         joint: columns to be made together with the items, such as caption, named as for given; either half
-            then completes the other. A column cannot be both.
+            then completes the other. A column that is to be both needs another name: other=caption.
         encoder: a Hugging Face network, frozen, that reads a condition, such as caption=owner/name or
             caption=folder/ (extra `encoders`); each item is read once and kept in the cache.
         size: of pictures in pixels: the longest side, or height and width as 32x48.

@@ -54,7 +54,8 @@ def classify(
         split: which part of that data: train, select, test or all.
         samples: K of the importance-weighted bound; more is tighter and takes longer.
         count: items at most, the first ones.
-        temperature: what bounds are divided by; default: fitted on the select split, where it is at hand.
+        temperature: what bounds are divided by; default: fitted on the select split, where it is at hand, to
+            1 or more; below 1 where they are not sure enough.
         seed: of the noise.
         device: auto, cpu, cuda, …
         out: a .csv with a row for each item: its name, its class, its label, the probability of each class.
@@ -223,7 +224,8 @@ def _fitted(weigh: _Weighed, home: Data | None) -> float:
     change = "; ".join(
         f"{a.name} {a.figures} → {b.figures}" for a, b in zip(before[1:], after[1:], strict=True)
     )
-    outputs.tell(f"temperature {found:.4g}, fitted on {before[0].n:,} items of the select split: {change}")
+    unsure = " (the least: the bounds are not too sure of themselves)" if found < 1.001 else ""
+    outputs.tell(f"temperature {found:.4g}{unsure}, fitted on {before[0].n:,} items of select: {change}")
     if found > USELESS:
         outputs.tell(
             f"warning: on those items the bounds say nothing about '{weigh.condition}': all classes are made "

@@ -69,7 +69,8 @@ class Vector(Kind):
         try:
             row = np.asarray(numbers, np.float32).reshape(-1)
         except (TypeError, ValueError):
-            raise DataError(f"{item!r} is not a row of {len(self.mean)} numbers") from None
+            wanted = "a number" if len(self.mean) == 1 else f"a row of {len(self.mean)} numbers"
+            raise DataError(f"{item!r} is not {wanted}") from None
         if len(row) != len(self.mean):
             raise DataError(f"a row of {len(row)} numbers, where the kind has {len(self.mean)}")
         if not np.isfinite(row).all():

@@ -59,8 +59,8 @@ class Point(Likelihood):
         if has_tokens(shape):
             use = "gumbel in a gan, categorical in a vae"
             if isinstance(shape, Joint):
-                use = "a vae for items with a choice among their parts (a text, how long a series is)"
-            raise UsageError(f"point has no gradient through a choice of tokens: use {use}")
+                use = "a vae for items with a choice among their parts (a text, a label, a length)"
+            raise UsageError(f"the likelihood point has no gradient through a choice of tokens: use {use}")
         self.numbers = shape.form
         self.forms = tuple(part.form for part in parts_of(shape))
 
