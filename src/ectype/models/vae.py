@@ -62,7 +62,7 @@ class VAE(Autoencoder):
         samples: K; above 1 the objective is the importance-weighted bound.
         hide: share of an item's values that the encoder does not see at each training step.
         complete: of items of several parts: weight of the term by which some of them complete the others,
-            from the end of the KL's warm-up on; 1 by default; 0 leaves it out.
+            from the end of the KL's warm-up on; 0.3 by default; 0 leaves it out.
     """
 
     default_prior = "flow"
@@ -99,7 +99,7 @@ class VAE(Autoencoder):
         if complete is not None and not (complete >= 0 and isinstance(shape, Joint)):
             raise UsageError("complete is a weight, 0 or more, for items of several parts (train --joint)")
         self.joint = shape if isinstance(shape, Joint) else None
-        self.complete = complete if complete is not None else 1.0 if self.joint else 0.0
+        self.complete = complete if complete is not None else 0.3 if self.joint else 0.0
         self.beta = beta
         self.warmup = warmup
         self.free_bits = free_bits
