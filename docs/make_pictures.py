@@ -31,10 +31,16 @@ def commands(page: str) -> list[list[str]]:
 
 
 def shrunk(made: Path, target: Path) -> None:
-    """A sheet as a small picture of 64 colours."""
+    """A sheet as a small picture of 64 colours; a strip that would be too low to see is halved into rows."""
     whole = made if made.suffix == ".png" else next(made / name for name in SHEETS if (made / name).is_file())
     with Pillow.open(whole) as opened:
         picture = opened.convert("RGB")
+    while picture.width > max(WIDEST, 8 * picture.height):
+        half = picture.width // 2
+        rows = Pillow.new("RGB", (half, 2 * picture.height), "white")
+        rows.paste(picture.crop((0, 0, half, picture.height)), (0, 0))
+        rows.paste(picture.crop((half, 0, 2 * half, picture.height)), (0, picture.height))
+        picture = rows
     if picture.width > WIDEST:
         picture = picture.resize((WIDEST, round(picture.height * WIDEST / picture.width)))
     picture.quantize(64).save(target, optimize=True)
