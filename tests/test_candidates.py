@@ -26,7 +26,11 @@ X = torch.tensor([[1.5, torch.nan]])  # what is not known may be anything
 def model(request: pytest.FixtureRequest) -> VAE:
     """p(z) = N(0, 1), x_i = z_i + noise; its encoder knows nothing."""
     data = ec.read(np.random.default_rng(0).normal(size=(50, 2)).astype(np.float32))
-    options = {"mixture": {"components": 2}, "flow of a mixture": {"components": 3}}.get(request.param, {})
+    options = {
+        "mixture": {"components": 2},
+        "flow": {"layers": 2},
+        "flow of a mixture": {"components": 3, "layers": 2},
+    }.get(request.param, {})
     prior = request.param.split()[0]
     built = ec.build("vae", data, network="mlp", hidden=(), latent=2, prior=prior, **options)
     assert isinstance(built, VAE)
