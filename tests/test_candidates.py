@@ -76,10 +76,8 @@ def test_components_that_lie_apart_keep_their_shares(prior: str, monkeypatch: py
         for coupling in model.prior.couplings:
             coupling.turn.data.copy_(torch.eye(2))
             coupling.last.bias.data.zero_()
-        mixture.means.data.copy_(torch.tensor([[-2.0, 0.0], [2.0, 0.0]]))
         assert len(model.prior.couplings) % 2 == 0  # halves are back in their places
-    else:
-        mixture.means.data.copy_(torch.tensor([[-2.0, 0.0], [2.0, 0.0]]))
+    mixture.means.data.copy_(torch.tensor([[-2.0, 0.0], [2.0, 0.0]]))
     mixture.log_scales.data.copy_(torch.tensor([[math.log(0.5), 0.0]] * 2))
     wide = torch.zeros(1, 2)
     monkeypatch.setattr(VAE, "posterior", lambda *_: NormalDistribution(wide, wide))

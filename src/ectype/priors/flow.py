@@ -33,9 +33,9 @@ from ectype.errors import UsageError
 from ectype.hardware import exact
 from ectype.likelihoods import Latent
 from ectype.likelihoods.normal import NormalDistribution
-from ectype.noise import Noise, normal
+from ectype.noise import Noise
 from ectype.priors import Posterior, Prior
-from ectype.priors.mixture import Mixture, NormalMixture, checked_count
+from ectype.priors.mixture import Mixture, checked_count
 from ectype.shapes import Joint, Shape
 
 _MIXED = 256  # largest latent whose numbers are mixed: the matrices take longer than all else from there on
@@ -74,14 +74,11 @@ class FlowDistribution(Latent):
 
     joint = True
 
-    def __init__(
-        self, couplings: nn.ModuleList, zero: Tensor, vector: Tensor | None, base: NormalMixture | None
-    ) -> None:
+    def __init__(self, couplings: nn.ModuleList, base: Latent, vector: Tensor | None) -> None:
         self.couplings = [layer for layer in couplings if isinstance(layer, Coupling)]
-        self.zero = zero
-        self.n, self.latent = zero.shape
-        self.vector = vector
         self.base = base
+        self.n, self.latent = base.mode.shape
+        self.vector = vector
 
     def _vector(self, n: int) -> Tensor | None:
         """The condition for n latents, K-major."""
@@ -103,9 +100,9 @@ class FlowDistribution(Latent):
 
     def log_prob(self, x: Tensor) -> Tensor:
         e, volume = self._there(x)
-        if self.base is not None:
+        if self.base.joint:
             return self.base.log_prob(e) + volume
-        zero = torch.zeros_like(e)
+        zero = torch.zeros_like(e)  # as many as there are: N(0, 1) is the same for all
         return NormalDistribution(zero, zero).log_prob(e).sum(1) + volume
 
     def noise_of(self, x: Tensor) -> Tensor:
@@ -124,17 +121,15 @@ class FlowDistribution(Latent):
             return z
 
     def numbers(self, noise: Noise = None) -> Tensor:
-        if self.base is not None:
-            return self.base.draw(noise)
-        return normal(self.zero.shape, noise, self.zero.device)
+        return self.base.draw(noise)
 
     def stepped(self, e: Tensor, size: Tensor, noise: Noise = None) -> Tensor:
-        return super().stepped(e, size, noise) if self.base is None else self.base.stepped(e, size, noise)
+        return self.base.stepped(e, size, noise)
 
     @property
     def mean(self) -> Tensor:
         """Where the normal's centre goes, or that of the heaviest of several; the true mean is unknown."""
-        return self.of_noise(self.zero if self.base is None else self.base.mode)
+        return self.of_noise(self.base.mode)
 
     @property
     def mode(self) -> Tensor:
@@ -201,6 +196,7 @@ class Flow(Prior):
 
     def forward(self, n: int, context: Context | None, posterior: Posterior) -> FlowDistribution:
         vector = None if context is None else context.vector.float()
+        if self.base is not None:
+            return FlowDistribution(self.couplings, self.base(n, context, posterior), vector)
         zero = next(self.couplings.parameters()).new_zeros(1).expand(n, self.latent)
-        base = None if self.base is None else self.base(n, context, posterior)
-        return FlowDistribution(self.couplings, zero, vector, base)
+        return FlowDistribution(self.couplings, NormalDistribution(zero, zero), vector)

@@ -113,17 +113,13 @@ def told(asked: Form, field: Field) -> str:
 
 def _defaults(field: Field) -> list[str]:
     """Its default, and those of the parts where it is another one, or differs between encoder and decoder."""
-    unsaid = (None, "None", "False")
+    unsaid = ("None", "False")
     found: dict[str, list[str]] = {}
     for (_, name), default in zip(field.parts, field.defaults, strict=True):
-        if (
-            default is not None
-            and default not in unsaid
-            and _plain(default) not in found.setdefault(name, [])
-        ):
-            found[name].append(_plain(default))
+        if default is not None and default not in unsaid and _plain(default) not in found.get(name, []):
+            found.setdefault(name, []).append(_plain(default))
     usual = [] if field.default is None or field.default in unsaid else [_plain(field.default)]
-    return usual + [f"{name} {' and '.join(own)}" for name, own in found.items() if own and own != usual]
+    return usual + [f"{name} {' and '.join(own)}" for name, own in found.items() if own != usual]
 
 
 def _plain(default: str) -> str:
